@@ -1,0 +1,126 @@
+"""Settings: read once, from `CHASQUI_<GROUP>__<FIELD>`, checked whole before anything starts.
+
+Each service composes its settings from the groups here and one group of its own, named after it. A variable that names no known
+field of its group stops the process: pydantic-settings alone would ignore a misspelt one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX: Final = "CHASQUI_"
+SERVICES: Final = ("gateway", "scheduler", "sender", "archive", "sandbox")
+
+
+class SettingsError(Exception):
+    """The environment contradicts the settings; the text is one sentence per fault and holds no secret."""
+
+
+class Group(BaseModel):
+    """A group of settings; frozen, and strict about its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class DatabaseSettings(Group):
+    url: str = Field("postgresql://127.0.0.1:5432/chasqui", description="Server and database, without user and password.")
+    password: SecretStr = Field(SecretStr(""), description="Password of the service's role.")
+    pool_min: int = Field(2, ge=0, le=100, description="Connections kept open.")
+    pool_max: int = Field(10, ge=1, le=200, description="Connections at most; callers beyond wait.")
+    acquire_seconds: float = Field(3, gt=0, le=60, description="Longest wait for a free connection.")
+    command_seconds: float = Field(5, gt=0, le=300, description="Longest run of one statement.")
+
+
+class BusSettings(Group):
+    url: str = Field("amqp://guest:guest@127.0.0.1:5672/", description="RabbitMQ, or memory:// within one process.")
+
+
+class RedisSettings(Group):
+    url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey.")
+
+
+class HttpSettings(Group):
+    host: str = Field("127.0.0.1", description="Address the gateway listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")
+
+
+class SecuritySettings(Group):
+    master_key: SecretStr = Field(description="32 bytes in base64; seals the numbers' secrets (AES-256-GCM).")
+    internal_token: SecretStr = Field(description="Shared by the services: the archive answers nobody without it.")
+
+
+class TelemetrySettings(Group):
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level written.")
+    otlp_endpoint: str = Field("", description="OTLP/HTTP base URL for traces; empty keeps none.")
+    sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of new traces that are recorded.")
+
+
+class RunSettings(Group):
+    environment: str = Field("development", pattern="^(development|production)$", description="production refuses memory://.")
+    drain_seconds: float = Field(20, gt=0, le=300, description="Longest time that work in flight has after SIGTERM.")
+
+
+class ServiceSettings(BaseSettings):
+    """Groups every service has. Subclasses add theirs; the field's name is the group's."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    run: RunSettings = Field(default_factory=RunSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    bus: BusSettings = Field(default_factory=BusSettings)
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+SHARED_GROUPS: Final[Mapping[str, type[Group]]] = {
+    "run": RunSettings,
+    "telemetry": TelemetrySettings,
+    "bus": BusSettings,
+    "db": DatabaseSettings,
+    "redis": RedisSettings,
+    "http": HttpSettings,
+    "security": SecuritySettings,
+}
+
+
+def load(settings_type: type[S], environ: Mapping[str, str] = os.environ) -> S:
+    """The settings from the environment.
+
+    Raises `SettingsError` that names each bad or unknown variable. Groups of the other services are theirs to check.
+    """
+    faults = _unknown_names(settings_type, environ)
+    if faults:
+        raise SettingsError("; ".join(faults))
+    try:
+        return settings_type()
+    except ValidationError as error:
+        faults = [f"{PREFIX}{'__'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("; ".join(faults)) from None
+
+
+def _unknown_names(settings_type: type[BaseSettings], environ: Mapping[str, str]) -> list[str]:
+    known: dict[str, set[str]] = {name: set(group.model_fields) for name, group in SHARED_GROUPS.items()}
+    for name, field in settings_type.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Group):
+            known[name] = set(field.annotation.model_fields)
+    names = [f"{PREFIX}{g}__{f}".upper() for g, fields in known.items() for f in fields]
+    faults = []
+    for variable in environ:
+        if not variable.upper().startswith(PREFIX):
+            continue
+        group, _, field_name = variable[len(PREFIX) :].lower().partition("__")
+        if group in known and field_name in known[group]:
+            continue
+        if group in SERVICES and group not in known:
+            continue
+        near = difflib.get_close_matches(variable.upper(), names, n=1)
+        faults.append(f"{variable} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return faults

@@ -1,0 +1,56 @@
+"""The base of every event: its envelope, and the registry from name and version to class."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from shared.ids import EventId, TenantId, new_id
+from shared.personal import Model
+
+_registry: dict[tuple[str, int], type[Event]] = {}
+
+
+class Event(Model):
+    """Something that happened, told once by its owner to any number of consumers.
+
+    Subclasses name themselves: `class MessageSent(Event, name="message.sent", version=1, owner="sender")`. The wire is JSON; a
+    reader ignores fields it does not know, so a new optional field needs no new version.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    event_name: ClassVar[str]
+    event_version: ClassVar[int]
+    event_owner: ClassVar[str]
+
+    event_id: EventId = Field(default_factory=lambda: EventId(new_id("evt")))
+    occurred_at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    tenant_id: TenantId
+    traceparent: str | None = None
+    """W3C trace context of the work that caused it; the consumer's span is its child."""
+
+    def __init_subclass__(cls, name: str = "", version: int = 0, owner: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not name:
+            return
+        cls.event_name, cls.event_version, cls.event_owner = name, version, owner
+        if (name, version) in _registry:
+            raise TypeError(f"event {name}.v{version} is declared twice")
+        _registry[name, version] = cls
+
+    @classmethod
+    def subject(cls) -> str:
+        """Routing key on every bus: `message.accepted.v1`."""
+        return f"{cls.event_name}.v{cls.event_version}"
+
+
+def registered_events() -> dict[str, type[Event]]:
+    """Every declared event by subject. Importing `shared.events.catalogue` declares them."""
+    return {event.subject(): event for event in _registry.values()}
+
+
+MAX_BATCH_EVENTS: Final = 256
+"""Events one bus message carries at most (design, decision 2: beyond it little is gained)."""

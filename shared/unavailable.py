@@ -1,0 +1,40 @@
+"""Tells a dependency that is away from a fault in our own work.
+
+What is away comes back by itself: the edge answers 503 and the client tries again; a consumer gives its events back without
+counting an attempt. Everything else that is raised is a bug.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aiohttp
+import asyncpg
+import redis.exceptions
+
+_AWAY: Final = (
+    OSError,  # sockets, and builtin TimeoutError with them: pools, asyncio.timeout, asyncpg's command_timeout
+    asyncpg.PostgresConnectionError,  # class 08
+    asyncpg.OperatorInterventionError,  # class 57: shutting down, starting up, statement_timeout
+    asyncpg.InsufficientResourcesError,  # class 53: too many connections, disk full, out of memory
+    asyncpg.TransactionRollbackError,  # class 40: serialization failure, deadlock
+    asyncpg.ReadOnlySQLTransactionError,  # the former primary, after a failover
+    asyncpg.LockNotAvailableError,  # lock_timeout
+    redis.exceptions.ConnectionError,  # BusyLoadingError is its child
+    redis.exceptions.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    aiohttp.ClientConnectionError,
+)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """True where `error` says that a server is away or overloaded, so that the same work may succeed later, unchanged.
+
+    A group is unavailable where all its members are.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_unavailable(member) for member in error.exceptions)
+    if isinstance(error, asyncpg.InterfaceError):
+        # One class for "the connection is closed" and for wrong arguments; only its text tells them apart (asyncpg 0.32).
+        return "clos" in str(error)
+    return isinstance(error, _AWAY)
