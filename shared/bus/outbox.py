@@ -1,0 +1,182 @@
+"""The transactional outbox: a change of state and its events commit together, then travel.
+
+What a process wrote it relays itself, at once and from memory. What it could not - it died, or the bus was away - is a row whose
+lease runs out, and any replica's sweep publishes it. A row is deleted when the bus has custody, so nothing is lost; a crash between
+custody and deletion publishes twice, which consumers bear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from shared.bus.interface import Bus, BusError, StopSignal
+from shared.db.pool import Connection, Pool
+from shared.db.queries import Queries
+from shared.events.codec import Batch, encode
+from shared.events.event import Event
+from shared.run import Stage
+from shared.unavailable import is_unavailable
+
+log = structlog.get_logger(__name__)
+
+_sql = Queries(Path(__file__).with_name("outbox_queries.sql"))
+INSERT: Final = _sql["insert_outbox"]
+LEASE: Final = _sql["lease_outbox"]
+DELETE: Final = _sql["delete_outbox"]
+END_LEASES: Final = _sql["end_leases"]
+
+SWEEP_SECONDS: Final = 1.0
+SWEEP_ROWS: Final = 100
+MAX_PENDING_ROWS: Final = 4_000
+"""Rows kept in memory for relaying; beyond it they wait in the table for the sweep."""
+LAST_PUBLISHES_SECONDS: Final = 6.0
+"""At the end, longest wait for confirms that are on their way (a publish gives up after 5)."""
+
+
+@dataclass(slots=True)
+class Unit:
+    """One transaction: what `connection` changes and what `emit` says become true together."""
+
+    connection: Connection
+    events: list[Event] = field(default_factory=list)
+
+    def emit(self, *events: Event) -> None:
+        """Publish these after the commit, if it comes."""
+        self.events.extend(events)
+
+
+class Outbox:
+    """The outbox of one service in one process. On a local bus no other process uses this schema's outbox, so leases that a
+    former run left behind are ended at once instead of waited for."""
+
+    stage = Stage.RELAY
+
+    def __init__(self, pool: Pool, bus: Bus, *, service: str) -> None:
+        self.name = f"{service}.outbox"
+        self._pool = pool
+        self._bus = bus
+        self._waiting: deque[tuple[int, Batch]] = deque()
+        self._held: set[int] = set()
+        self._published: list[int] = []
+        self._wake = asyncio.Event()
+        self._wake_deletes = asyncio.Event()
+
+    @property
+    def backlog(self) -> int:
+        """Rows this process still has to relay; for readiness and metrics."""
+        return len(self._held)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Unit]:
+        """A transaction whose events leave when it has committed.
+
+        An exception in the block rolls all of it back and passes through. Where the commit's answer is lost, the sweep finds the
+        rows if they are there.
+        """
+        async with self._pool.acquire() as connection:
+            unit = Unit(connection)
+            async with connection.transaction():
+                yield unit
+                batches = encode(unit.events)
+                rows = await self._insert(connection, batches) if batches else []
+        self._take(zip(rows, batches, strict=True))
+
+    async def _insert(self, connection: Connection, batches: list[Batch]) -> list[int]:
+        rows = await connection.fetch(
+            INSERT, [b.subject for b in batches], [b.body for b in batches], [b.count for b in batches]
+        )
+        return [row["id"] for row in rows]
+
+    def _take(self, rows: Iterable[tuple[int, Batch]]) -> None:
+        for row_id, batch in rows:
+            if row_id in self._held or len(self._held) >= MAX_PENDING_ROWS:
+                continue
+            self._held.add(row_id)
+            self._waiting.append((row_id, batch))
+        self._wake.set()
+
+    async def run(self, stop: StopSignal) -> None:
+        """Relay and sweep until `stop`, then let publishes on their way end. Rows not published wait in the table."""
+        if self._bus.is_local:
+            await self._pool.execute(END_LEASES)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._sweep(), name=f"{self.name}.sweep"),
+                group.create_task(self._delete_published(), name=f"{self.name}.delete"),
+            ]
+            publishes: set[asyncio.Task[None]] = set()
+            stopping = group.create_task(stop.wait(), name=f"{self.name}.stop")
+            while not stop.is_set():
+                self._wake.clear()
+                while self._waiting:
+                    row_id, batch = self._waiting.popleft()
+                    task = group.create_task(self._publish(row_id, batch), name=f"{self.name}.publish")
+                    publishes.add(task)
+                    task.add_done_callback(publishes.discard)
+                woken = group.create_task(self._wake.wait(), name=f"{self.name}.wake")
+                await asyncio.wait((woken, stopping), return_when=asyncio.FIRST_COMPLETED)
+                woken.cancel()
+            for row_id, batch in self._waiting:  # what the last handlers wrote
+                publishes.add(group.create_task(self._publish(row_id, batch), name=f"{self.name}.publish"))
+            if publishes and not self._bus.is_local:
+                await asyncio.wait(publishes, timeout=LAST_PUBLISHES_SECONDS)
+            for task in (*publishes, *tasks):
+                task.cancel()
+        await self._flush_deletes()
+
+    async def _publish(self, row_id: int, batch: Batch) -> None:
+        try:
+            await self._bus.publish(batch)
+        except BusError as error:
+            # The row stays: its lease runs out and a sweep tries again.
+            log.warning("outbox.not_published", subject=batch.subject, events=batch.count, error=type(error).__name__)
+            self._held.discard(row_id)
+        else:
+            self._published.append(row_id)
+            self._wake_deletes.set()
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                rows = await self._pool.fetch(LEASE, SWEEP_ROWS)
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("outbox.sweep_unavailable", error=type(error).__name__)
+                rows = []
+            self._take([(row["id"], Batch(row["subject"], row["body"], row["events"])) for row in rows])
+            if len(rows) < SWEEP_ROWS:
+                await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _delete_published(self) -> None:
+        """Delete in bulk: while one statement runs, the next one's rows gather."""
+        while True:
+            await self._wake_deletes.wait()
+            self._wake_deletes.clear()
+            try:
+                await self._flush_deletes()
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("outbox.delete_unavailable", error=type(error).__name__)
+                await asyncio.sleep(SWEEP_SECONDS)
+                self._wake_deletes.set()
+
+    async def _flush_deletes(self) -> None:
+        if not self._published:
+            return
+        rows, self._published = self._published, []
+        try:
+            await self._pool.execute(DELETE, rows)
+        except BaseException:
+            self._published.extend(rows)
+            raise
+        self._held.difference_update(rows)

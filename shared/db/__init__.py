@@ -1,0 +1,1 @@
+"""PostgreSQL: pools, named queries, migrations. One schema and one role per service."""

@@ -1,0 +1,71 @@
+"""Connections: one pool per service, as that service's role, every wait bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from shared.config import DatabaseSettings
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+
+def role_of(service: str) -> str:
+    """The database role of a service; it sees the schema of the same service and nothing else."""
+    return f"chasqui_{service}"
+
+
+def service_url(settings: DatabaseSettings, service: str) -> str:
+    """The DSN with the service's role and password put in."""
+    parts = urlsplit(settings.url)
+    host = parts.netloc.rpartition("@")[2]
+    login = f"{role_of(service)}:{quote(settings.password.get_secret_value(), safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{login}@{host}"))
+
+
+@asynccontextmanager
+async def open_pool(settings: DatabaseSettings, service: str) -> AsyncIterator[Pool]:
+    """A pool as `chasqui_<service>`. Timeouts of statements, locks and idle transactions belong to the role (see `migrate`).
+
+    Raises what asyncpg raises where the server cannot be reached or refuses the role.
+    """
+    pool = await asyncpg.create_pool(
+        service_url(settings, service),
+        min_size=min(settings.pool_min, settings.pool_max),
+        max_size=settings.pool_max,
+        command_timeout=settings.command_seconds,
+        timeout=settings.acquire_seconds,
+        max_inactive_connection_lifetime=300,
+        server_settings={"application_name": f"chasqui {service}"},
+    )
+    try:
+        yield pool
+    finally:
+        await _close(pool)
+
+
+async def _close(pool: Pool) -> None:
+    """Close politely; connections still in use after two seconds belong to cancelled work and are cut."""
+    try:
+        async with asyncio.timeout(2):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+async def check(pool: Pool) -> None:
+    """Readiness: the server answers and takes writes. Raises `ConnectionError` where it does not."""
+    if await pool.fetchval("SELECT pg_is_in_recovery()", timeout=2):
+        raise ConnectionError("the database is a replica")
