@@ -1,0 +1,155 @@
+"""The bus of a single process: RabbitMQ's semantics over bytes, and no life of its own after the process's.
+
+Nothing is stored here. `publish` returns when every subscription has settled the batch, so the outbox row behind it stays until
+then and a killed process loses nothing. An event that is dead keeps its publisher waiting, because nothing else keeps the event:
+its row is tried again at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+from shared.bus.consumer import Inflow, work
+from shared.bus.interface import Handler, QueueStats, Refused, StopSignal, Subscription, Uncertain
+from shared.events.codec import Batch
+
+MAX_UNSETTLED: Final = 4096
+"""Batches that are published and not settled; further publishers wait. Dead ones do not count."""
+
+
+class MemoryBus:
+    """A handler must not wait for its own publishing: with many of them that wait would be for each other. The outbox does not."""
+
+    def __init__(self, *, max_unsettled: int = MAX_UNSETTLED) -> None:
+        self._queues: dict[str, _Queue] = {}
+        self._bindings: defaultdict[str, list[_Queue]] = defaultdict(list)
+        self._room = asyncio.Semaphore(max_unsettled)
+        self._custodies: set[_Custody] = set()
+        self._closed = False
+
+    @property
+    def is_local(self) -> bool:
+        return True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Publishers still waiting get `Uncertain`."""
+        self._closed = True
+        for queue in self._queues.values():
+            queue.close()
+        for custody in tuple(self._custodies):
+            custody.give_up()
+
+    async def declare(self, subscriptions: Sequence[Subscription]) -> None:
+        for subscription in subscriptions:
+            queue = self._queues.setdefault(subscription.name, _Queue())
+            for subject in subscription.subjects:
+                if queue not in self._bindings[subject]:
+                    self._bindings[subject].append(queue)
+
+    async def publish(self, batch: Batch) -> None:
+        queues = self._bindings.get(batch.subject)
+        if not queues:
+            raise Refused("no subscription")
+        await self._room.acquire()
+        if self._closed:
+            self._room.release()
+            raise Refused("the bus is closed")
+        custody = _Custody(self, asyncio.get_running_loop().create_future())
+        self._custodies.add(custody)
+        for queue in queues:
+            queue.inflow.put(_Parcel(queue, custody, batch.subject, batch.body))
+        await custody.settled
+
+    async def consume(self, subscription: Subscription, handler: Handler, stop: StopSignal) -> None:
+        await self.declare([subscription])
+        await work(subscription, handler, self._queues[subscription.name].inflow, stop)
+
+    async def stats(self, subscription: Subscription) -> QueueStats:
+        queue = self._queues[subscription.name]
+        return QueueStats(waiting=len(queue.inflow), dead=queue.dead, extra={"delayed": len(queue.delayed)})
+
+    def _no_longer_live(self, custody: _Custody) -> None:
+        self._room.release()
+        if not custody.dead:
+            self._custodies.discard(custody)
+            if not custody.settled.done():
+                custody.settled.set_result(None)
+
+
+@dataclass(slots=True, eq=False)
+class _Queue:
+    """Of one subscription; all its consumers take from the same inflow."""
+
+    inflow: Inflow = field(default_factory=Inflow)
+    delayed: dict[_Parcel, asyncio.TimerHandle] = field(default_factory=dict)
+    dead: int = 0
+
+    def put_later(self, parcel: _Parcel, seconds: float) -> None:
+        def put() -> None:
+            del self.delayed[parcel]
+            self.inflow.put(parcel)
+
+        self.delayed[parcel] = asyncio.get_running_loop().call_later(seconds, put)
+
+    def close(self) -> None:
+        for timer in self.delayed.values():
+            timer.cancel()
+        self.delayed.clear()
+
+
+@dataclass(slots=True, eq=False)
+class _Custody:
+    """Counts the parcels that a publish became; its publisher waits until all are settled."""
+
+    bus: MemoryBus
+    settled: asyncio.Future[None]
+    live: int = 0
+    dead: int = 0
+
+    def end(self) -> None:
+        """One parcel is done with."""
+        self.live -= 1
+        if not self.live:
+            self.bus._no_longer_live(self)
+
+    def give_up(self) -> None:
+        if not self.settled.done():
+            self.settled.set_exception(Uncertain("the bus was closed"))
+
+
+@dataclass(slots=True, eq=False)
+class _Parcel:
+    """A bus message of one queue. It is a `Delivery`: in one process nothing lies between the two."""
+
+    queue: _Queue
+    custody: _Custody
+    subject: str
+    body: bytes
+    attempt: int = 1
+    is_lost: bool = False
+
+    def __post_init__(self) -> None:
+        self.custody.live += 1
+
+    async def ack(self) -> None:
+        self.custody.end()
+
+    async def send_back(self, body: bytes, *, attempt: int, wait_seconds: int) -> None:
+        self.queue.put_later(_Parcel(self.queue, self.custody, self.subject, body, attempt), wait_seconds)
+
+    async def bury(self, body: bytes, code: str) -> None:  # said by the consumer already
+        self.queue.dead += 1
+        self.custody.dead += 1
+
+    def give_back(self) -> None:
+        self.queue.inflow.put_first(self)
