@@ -1,0 +1,80 @@
+"""A route as data: what the server serves, checks and documents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import BaseModel
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+Authenticator = Callable[[web.Request], Awaitable[None]]
+"""Raises `Rejected` with 401 or 403, or stores what it found in the request (`request[TENANT_ID] = …`)."""
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+MIB: Final = 1024 * 1024
+
+_PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
+
+
+class Access(StrEnum):
+    """Who may call. Deny by default: a server without an authenticator for an access does not start."""
+
+    PUBLIC = "public"
+    TENANT = "tenant"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One operation.
+
+    `path` is whole, in aiohttp's form: `/api/messages/{message_id}`, or with a pattern that other paths do not match (404):
+    `/api/messages/{message_id:msg_[0-9a-v]{26}}`. GET routes answer HEAD too. `responses` maps a status to the model of its
+    body, None for no body; the problems that every such route can answer are added in the document, others are listed here
+    as `{429: Problem}`.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    tag: str
+    request: type[BaseModel] | None = None
+    responses: Mapping[int, type[BaseModel] | None] = field(default_factory=lambda: {200: None})
+    query: type[BaseModel] | None = None
+    access: Access = Access.TENANT
+    body_limit_bytes: int = MIB
+    description: str = ""
+    request_examples: Mapping[str, Any] = field(default_factory=dict)
+    """By name; the first one is the curl line of the docs page."""
+    accepts: tuple[str, ...] = (JSON,)
+    """Media types of the request body; `read_model` takes JSON only, `read_body` these."""
+    produces: str = JSON
+    idempotent: bool = False
+    """Honours `Idempotency-Key`."""
+    quiet: bool = False
+    """Neither logged nor traced: probes."""
+    documented: bool = True
+
+    @property
+    def template(self) -> str:
+        """The path without patterns: the route's name in logs, spans and the document."""
+        return _PARAMETER.sub(r"{\1}", self.path)
+
+    @property
+    def parameters(self) -> Mapping[str, str | None]:
+        """Path parameters and their patterns."""
+        return {match[1]: match[2] for match in _PARAMETER.finditer(self.path)}
+
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+TENANT_ID: Final = web.RequestKey("tenant_id", str)
+"""Set by the tenant authenticator; the canonical log line and the server span carry it."""
+ROUTE: Final = web.RequestKey("route", Route)

@@ -1,0 +1,202 @@
+"""The HTTP server of a service: binds early, answers until it drains, ends when the last request in hand has."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from shared.bus.interface import StopSignal
+from shared.errors import Rejected
+from shared.http.codes import Code
+from shared.http.docs import docs_routes
+from shared.http.edge import SERVER, Edge, add_headers, request_id_of
+from shared.http.health import Check, Health
+from shared.http.problem import problem_response
+from shared.http.routes import Access, Authenticator, Route
+from shared.run import Stage
+from shared.telemetry.tracing import Tracing
+
+log = structlog.get_logger(__name__)
+
+KEEPALIVE_SECONDS: Final = 75.0
+_LINGERING_SECONDS: Final = 10.0
+"""A refused body is read and thrown away for so long: closing earlier would reset the connection and lose the answer."""
+_BACKLOG: Final = 1024
+_FOREVER_SECONDS: Final = 24 * 3600.0
+_CUT_SECONDS: Final = 0.05
+
+
+class PortTaken(Exception):
+    """Another process listens there."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"port {port} on {host} is taken")
+        self.host = host
+        self.port = port
+
+
+class HttpServer:
+    """Serves `routes`, `/health`, `/ready` and, with `serve_docs`, `{prefix}/openapi.json` and `{prefix}/docs`.
+
+    A builder awaits `start`, so that a taken port fails the start, and pushes `close` on its stack, so that a start that fails
+    later gives the port back. The server answers from `start` on; it is ready from `run` on.
+    """
+
+    stage: Final = Stage.INTAKE
+
+    def __init__(  # noqa: PLR0913  # facts of one service, all by name
+        self,
+        name: str,
+        routes: Sequence[Route],
+        *,
+        host: str,
+        port: int,
+        authenticate: Mapping[Access, Authenticator],
+        tracing: Tracing,
+        readiness: Mapping[str, Check],
+        title: str,
+        version: str,
+        description: str = "",
+        prefix: str = "/api",
+        serve_docs: bool = False,
+    ) -> None:
+        """`port` 0 picks a free one. Raises ValueError where a route's access has no authenticator."""
+        self.name = f"{name}.http"
+        self.host = host
+        self._port = port
+        self._health = Health(readiness)
+        self._edge = Edge(name, authenticate, tracing)
+        self.routes: Sequence[Route] = (*routes, *self._health.routes())
+        if serve_docs:
+            self.routes = (
+                *self.routes,
+                *docs_routes(self.routes, title=title, version=version, description=description, prefix=prefix),
+            )
+        for access in {route.access for route in self.routes} - {Access.PUBLIC}:
+            if access not in authenticate:
+                raise ValueError(f"no authenticator for {access} routes")
+        self._runner: _Runner | None = None
+
+    @property
+    def port(self) -> int:
+        """The bound port, once started; before, the one asked for."""
+        return self._port
+
+    async def start(self) -> None:
+        """Bind and answer. Twice is safe. Raises `PortTaken`, or another OSError where the address cannot be had."""
+        if self._runner is not None:
+            return
+        app = web.Application(middlewares=[self._edge.handle])
+        app.on_response_prepare.append(add_headers)
+        for route in self.routes:
+            self._serve(app, route)
+        runner = _Runner(app, shutdown_timeout=_FOREVER_SECONDS)  # whoever drains us sets the bound, by cancelling
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.host, self._port, backlog=_BACKLOG).start()
+        except OSError as error:
+            await runner.cleanup()
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(self.host, self._port) from error
+            raise
+        self._runner = runner
+        self._port = runner.addresses[0][1]
+        log.info("http.listening", server=self.name, host=self.host, port=self._port)
+
+    async def run(self, stop: StopSignal) -> None:
+        """Answer until `stop`; then refuse new connections, close idle ones and wait for the requests in hand.
+
+        If cancelled while waiting, those requests are cancelled too.
+        """
+        await self.start()
+        self._health.phase = "ready"
+        try:
+            await stop.wait()
+            self._health.phase = "draining"
+            self._edge.draining = True
+            if self._runner is not None:
+                await self._runner.cleanup()
+                self._runner = None
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the port and cut every connection. Twice is safe; after `run` there is nothing left to do."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cut()
+
+    def _serve(self, app: web.Application, route: Route) -> None:
+        if route.method == "GET":
+            served = app.router.add_get(route.path, route.handler, expect_handler=self._edge.expect)
+        else:
+            served = app.router.add_route(route.method, route.path, route.handler, expect_handler=self._edge.expect)
+        self._edge.add(served, route)
+        for sibling in served.resource or ():  # HEAD beside GET
+            if sibling.method == "HEAD" and route.method == "GET":
+                self._edge.add(sibling, route)
+
+
+class _Runner(web.AppRunner):
+    """aiohttp's runner with our protocol."""
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(
+            server.request_handler,
+            request_factory=server.request_factory,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            lingering_time=_LINGERING_SECONDS,
+            access_log=None,
+            auto_decompress=False,
+        )
+
+    async def cut(self) -> None:
+        """Stop at once: requests in hand are cancelled."""
+        self._shutdown_timeout = _CUT_SECONDS
+        await self.cleanup()
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Protocol(RequestHandler):
+    """Answers what is not HTTP with a problem document too; aiohttp would quote the bytes, in the answer and in the log."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Ends the reading of a refused body too: aiohttp would wait for the rest, and so would a drain."""
+        task, is_handling = self._task_handler, self._request_in_progress
+        super().connection_lost(exc)
+        if task is not None and not is_handling:
+            task.cancel()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # aiohttp's words, which quote the caller
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of the answer is out")  # closes the connection
+        code = Code.REQUEST_MALFORMED if status < 500 else Code.INTERNAL
+        request_id = request_id_of(request)
+        if status >= 500:
+            log.error("request.failed", request_id=request_id, exc_info=exc)
+        response = problem_response(Rejected(code, code.sentence, status=status), request_id, None)
+        response.headers["Server"] = SERVER
+        response.headers["X-Request-Id"] = request_id
+        response.force_close()
+        log.info("request.finished", method="other", route="unmatched", status=status, request_id=request_id, code=str(code))
+        return response
+
+    def log_exception(self, *_args: Any, **given: Any) -> None:
+        """An exception that passed every handler of ours; aiohttp's words about it quote the caller."""
+        log.error("request.failed", exc_info=given.get("exc_info", True))

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import aiohttp
+import asyncpg
+import pytest
+import redis.exceptions
+
+from shared.errors import Permanent, Retry
+from shared.unavailable import is_unavailable
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(),
+        TimeoutError(),
+        asyncpg.ConnectionDoesNotExistError(),
+        asyncpg.CannotConnectNowError(),
+        asyncpg.AdminShutdownError(),
+        asyncpg.TooManyConnectionsError(),
+        asyncpg.DiskFullError(),
+        asyncpg.ReadOnlySQLTransactionError(),
+        asyncpg.DeadlockDetectedError(),
+        asyncpg.QueryCanceledError(),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InterfaceError("pool is closing"),
+        redis.exceptions.ConnectionError(),
+        redis.exceptions.TimeoutError(),
+        redis.exceptions.BusyLoadingError(),
+        aiohttp.ServerDisconnectedError(),
+        ExceptionGroup("", [TimeoutError(), ExceptionGroup("", [ConnectionResetError()])]),
+    ],
+)
+def test_a_dependency_away_is_told(error: Exception) -> None:
+    assert is_unavailable(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(),
+        KeyError(),
+        asyncpg.UniqueViolationError(),
+        asyncpg.UndefinedTableError(),
+        asyncpg.InsufficientPrivilegeError(),
+        asyncpg.InterfaceError("the server expects 1 argument for this query, 2 were passed"),
+        asyncpg.exceptions.DataError("invalid input for query argument $1: 'x'"),
+        redis.exceptions.ResponseError(),
+        Retry("a"),
+        Permanent("a"),
+        ExceptionGroup("", [TimeoutError(), ValueError()]),
+    ],
+)
+def test_a_bug_is_not(error: Exception) -> None:
+    assert not is_unavailable(error)
