@@ -1,0 +1,1 @@
+"""Proofs: API keys, webhook signatures, sealed secrets."""

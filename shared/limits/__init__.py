@@ -1,0 +1,1 @@
+"""How fast work may leave, agreed between all replicas."""
