@@ -1,0 +1,180 @@
+"""The provider's payloads, read carefully: what is understood becomes reports and inbound messages, the rest is counted.
+
+Source: WhatsApp Cloud API, webhooks reference, read 2026-11. Nothing in a payload can make the reader raise; a part that cannot be
+understood costs itself only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from shared.events.catalogue import DeliveryStatus
+from shared.ids import MessageId, is_id
+
+_CONTENT_KEYS: Final = (
+    "text", "image", "video", "audio", "document", "sticker", "location", "contacts", "button", "interactive", "reaction", "order",
+    "system", "errors", "context",
+)  # fmt: skip
+_STATUSES: Final = {
+    "sent": DeliveryStatus.SENT,
+    "delivered": DeliveryStatus.DELIVERED,
+    "read": DeliveryStatus.READ,
+    "played": DeliveryStatus.READ,
+    "failed": DeliveryStatus.FAILED,
+}
+_WA_ID: Final = re.compile(r"[0-9]{6,20}")
+_LATEST: Final = 4_102_444_800  # the year 2100
+_MILLISECONDS_FROM: Final = 100_000_000_000
+_LONGEST_ID: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One status of one message. `attempt` is there where the message left with our name on it."""
+
+    phone_number_id: str
+    wamid: str
+    status: DeliveryStatus
+    at: datetime
+    message_id: MessageId | None
+    attempt: int | None
+    error_code: str | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Inbound:
+    """One message somebody wrote to a number. Holds what they wrote, so it has no `repr`."""
+
+    phone_number_id: str
+    wamid: str
+    sender: str
+    sender_name: str | None
+    content: dict[str, Any]
+    at: datetime
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was understood of a payload. `not_understood` counts parts that were not."""
+
+    reports: list[Report] = field(default_factory=list)
+    inbound: list[Inbound] = field(default_factory=list)
+    not_understood: int = 0
+
+
+def phone_number_ids(payload: Any) -> set[str]:
+    """The numbers a payload speaks of, untrusted: they choose the secret that must then fit."""
+    return {phone_number_id for _, phone_number_id in _values(payload) if phone_number_id is not None}
+
+
+def read(payload: Any) -> Reading:
+    """All updates of a payload."""
+    reading = Reading()
+    for value, phone_number_id in _values(payload):
+        if phone_number_id is None:
+            reading.not_understood += 1
+            continue
+        names = _names(value)
+        for status in _dicts(value.get("statuses")):
+            report = _report(status, phone_number_id)
+            if report is None:
+                reading.not_understood += 1
+            else:
+                reading.reports.append(report)
+        for message in _dicts(value.get("messages")):
+            inbound = _inbound(message, phone_number_id, names)
+            if inbound is None:
+                reading.not_understood += 1
+            else:
+                reading.inbound.append(inbound)
+    return reading
+
+
+def _values(payload: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Every change's value with its number's id; None for changes that are not about messages."""
+    if not isinstance(payload, dict):
+        return
+    for entry in _dicts(payload.get("entry")):
+        for change in _dicts(entry.get("changes")):
+            value = change.get("value")
+            if not isinstance(value, dict):
+                continue
+            metadata = value.get("metadata")
+            number = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
+            yield value, _identifier(number)
+
+
+def _names(value: dict[str, Any]) -> dict[str, str]:
+    names = {}
+    for contact in _dicts(value.get("contacts")):
+        profile = contact.get("profile")
+        name = profile.get("name") if isinstance(profile, dict) else None
+        if isinstance(name, str) and isinstance(contact.get("wa_id"), str):
+            names[contact["wa_id"]] = _storable(name)[:200]
+    return names
+
+
+def _report(status: dict[str, Any], phone_number_id: str) -> Report | None:
+    wamid, at = _identifier(status.get("id")), _time(status.get("timestamp"))
+    kind = _STATUSES.get(str(status.get("status")))
+    if wamid is None or at is None or kind is None or status.get("type") in {"payment", "call"}:
+        return None
+    message_id, attempt = _callback(status.get("biz_opaque_callback_data"))
+    code = next((e["code"] for e in _dicts(status.get("errors")) if isinstance(e.get("code"), int)), None)
+    return Report(phone_number_id, wamid, kind, at, message_id, attempt, None if code is None else f"provider.{code}")
+
+
+def _inbound(message: dict[str, Any], phone_number_id: str, names: dict[str, str]) -> Inbound | None:
+    wamid, at = _identifier(message.get("id")), _time(message.get("timestamp"))
+    sender, kind = message.get("from"), message.get("type")
+    if wamid is None or at is None or not isinstance(sender, str) or not _WA_ID.fullmatch(sender):
+        return None
+    content: dict[str, Any] = {key: message[key] for key in _CONTENT_KEYS if key in message}
+    content["type"] = kind if isinstance(kind, str) else next(iter(content), "unsupported")
+    return Inbound(phone_number_id, wamid, f"+{sender}", names.get(sender), _storable(content), at)
+
+
+def _callback(value: Any) -> tuple[MessageId | None, int | None]:
+    """Our name for the attempt, `<message id>.<attempt>`; anything else is somebody else's."""
+    if not isinstance(value, str):
+        return None, None
+    message_id, _, attempt = value.rpartition(".")
+    if not is_id(message_id, "msg") or not re.fullmatch("[0-9]{1,6}", attempt):
+        return None, None
+    return MessageId(message_id), int(attempt)
+
+
+def _time(value: Any) -> datetime | None:
+    """Seconds since 1970 as text or number; milliseconds have been seen too."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    if isinstance(value, str) and not re.fullmatch("[0-9]{1,15}", value):
+        return None
+    seconds = int(value)
+    if seconds >= _MILLISECONDS_FROM:
+        seconds //= 1000
+    return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < _LATEST else None
+
+
+def _identifier(value: Any) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and "\0" not in value else None
+
+
+def _storable(value: Any) -> Any:
+    """The same without NUL characters, which PostgreSQL cannot hold, and without numbers that other hops cannot carry."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {_storable(key): _storable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_storable(inner) for inner in value]
+    return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict))

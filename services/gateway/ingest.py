@@ -1,0 +1,163 @@
+"""Webhooks, in two steps: durable before the 200, then read and told as events.
+
+Between the steps a payload is a row, so a crash costs nothing; a payload that cannot be read whole is set aside, its readable parts
+are told all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import orjson
+import structlog
+
+from services.gateway.domain import webhook
+from services.gateway.domain.status import Change, Status
+from services.gateway.domain.webhook import Inbound, Reading, Report
+from services.gateway.numbers import NumberDirectory, WebhookSource
+from services.gateway.store import messages, webhooks
+from shared.auth.signatures import verify
+from shared.batching import Batcher, Full
+from shared.bus.outbox import Outbox, Unit
+from shared.db.pool import Pool
+from shared.errors import Rejected
+from shared.events.catalogue import MessageReceived, MessageStatusChanged
+from shared.events.event import Event
+from shared.ids import TenantId
+from shared.telemetry.tracing import Tracing
+
+log = structlog.get_logger(__name__)
+
+READ_LIMIT: Final = 32
+"""Payloads read in one transaction; each may hold a thousand updates."""
+
+Payload = tuple[TenantId, bytes, str | None]
+
+
+class Intake:
+    """The first step: whose payload is it, and is it stored. `writes` is the component that carries the shared transactions."""
+
+    def __init__(self, pool: Pool, numbers: NumberDirectory, wake_reader: Callable[[], None]) -> None:
+        self._pool = pool
+        self._numbers = numbers
+        self._wake_reader = wake_reader
+        self.writes: Batcher[Payload, None] = Batcher("gateway.intake", self._store, concurrency=2)
+
+    async def take(self, body: bytes, signature: str | None, traceparent: str | None) -> None:
+        """Make a signed payload durable.
+
+        The numbers it speaks of choose the secret, and the signature must fit for every one of them: a tenant's secret is no authority
+        over another's number. Raises `Rejected` 401 for everything else, 503 when too many payloads wait.
+        """
+        try:
+            named = webhook.phone_number_ids(orjson.loads(body))
+        except orjson.JSONDecodeError:
+            named = set()
+        sources = await self._numbers.sources(named)
+        tenants = {source.tenant_id for source in sources.values()}
+        fits = bool(named) and len(sources) == len(named) and len(tenants) == 1
+        if not fits or not all(verify(source.app_secret, signature, body) for source in sources.values()):
+            raise Rejected("webhook.signature_invalid", "The signature does not fit the body.", 401)
+        try:
+            await self.writes.submit((tenants.pop(), body, traceparent))
+        except Full:
+            raise Rejected("gateway.overloaded", "Too many payloads wait to be stored.", 503, retry_after_seconds=1) from None
+
+    async def _store(self, payloads: Sequence[Payload]) -> Sequence[None]:
+        await webhooks.insert(self._pool, payloads)
+        self._wake_reader()
+        return [None] * len(payloads)
+
+
+async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracing) -> bool:
+    """The second step, for the oldest payloads; True where there may be more."""
+    async with outbox.transaction() as unit:
+        rows = await webhooks.claim(unit.connection, limit=READ_LIMIT)
+        if not rows:
+            return False
+        readings = {row["id"]: webhook.read(orjson.loads(row["body"])) for row in rows}
+        reports = [report for reading in readings.values() for report in reading.reports]
+        inbound = [message for reading in readings.values() for message in reading.inbound]
+        named = {report.phone_number_id for report in reports} | {message.phone_number_id for message in inbound}
+        sources = await numbers.sources(named)
+        await _tell_reports(unit, reports, sources, tracing)
+        await _tell_inbound(unit, inbound, sources, rows[0]["traceparent"])
+        await _put_away(unit, readings)
+    return len(rows) == READ_LIMIT
+
+
+async def _tell_reports(unit: Unit, reports: Sequence[Report], sources: dict[str, WebhookSource], tracing: Tracing) -> None:
+    """Raise the states of our own messages; reports of others' are absorbed, repeated ones tell nothing new."""
+    ours = await messages.reported(unit.connection, list({r.message_id for r in reports if r.message_id is not None}))
+    changes: dict[tuple[str, str, object], tuple[Change, Report, str | None]] = {}
+    for report in reports:
+        source, row = sources.get(report.phone_number_id), ours.get(report.message_id or "")
+        if report.message_id is None or source is None or row is None or row["number_id"] != source.number_id:
+            continue
+        change = Change(
+            report.message_id,
+            source.tenant_id,
+            Status(report.status.value),
+            report.at,
+            wamid=report.wamid,
+            code=report.error_code,
+        )
+        changes[change.message_id, change.status.value, change.at] = (change, report, row["traceparent"])
+    if not changes:
+        return
+    new = await messages.apply(unit.connection, [change for change, _, _ in changes.values()])
+    for key, (change, report, traceparent) in changes.items():
+        if key in new:
+            unit.emit(_status_changed(change, report, traceparent, tracing))
+
+
+def _status_changed(change: Change, report: Report, traceparent: str | None, tracing: Tracing) -> Event:
+    """The event, in the message's own trace: the webhook is one span of it."""
+    with tracing.span("webhook status", kind="server", traceparent=traceparent) as span:
+        span.set(message_id=change.message_id, status=change.status.value)
+        return MessageStatusChanged(
+            tenant_id=change.tenant_id,
+            traceparent=span.traceparent,
+            message_id=change.message_id,
+            attempt=report.attempt,
+            wamid=report.wamid,
+            status=report.status,
+            status_at=report.at,
+            error_code=report.error_code,
+        )
+
+
+async def _tell_inbound(
+    unit: Unit, inbound: Sequence[Inbound], sources: dict[str, WebhookSource], traceparent: str | None
+) -> None:
+    """Each inbound message once, however often the provider brings it."""
+    first: dict[tuple[str, str], tuple[Inbound, WebhookSource]] = {}
+    for message in inbound:
+        if source := sources.get(message.phone_number_id):
+            first.setdefault((source.number_id, message.wamid), (message, source))
+    if not first:
+        return
+    for key in sorted(await webhooks.new_inbound(unit.connection, list(first))):
+        message, source = first[key]
+        unit.emit(
+            MessageReceived(
+                tenant_id=source.tenant_id,
+                traceparent=traceparent,
+                number_id=source.number_id,
+                wamid=message.wamid,
+                sender=message.sender,
+                sender_name=message.sender_name,
+                content=message.content,
+                received_at=message.at,
+            )
+        )
+
+
+async def _put_away(unit: Unit, readings: dict[int, Reading]) -> None:
+    """Delete what was understood whole, set the rest aside."""
+    partly = {i: f"{r.not_understood} parts not understood" for i, r in readings.items() if r.not_understood}
+    if partly:
+        log.warning("webhook.quarantined", payloads=len(partly))
+        await webhooks.quarantine(unit.connection, partly)
+    await webhooks.delete(unit.connection, [i for i in readings if i not in partly])

@@ -1,0 +1,204 @@
+"""The bodies of the public API."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AwareDatetime, ConfigDict, Field, HttpUrl, RootModel, SecretStr, StringConstraints
+
+from services.gateway.domain.status import Status
+from shared.events.catalogue import Tier
+from shared.http.requests import Moment
+from shared.personal import Model, Personal
+
+BATCH_LIMIT: Final = 10_000
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+MetadataValue = Annotated[str, StringConstraints(max_length=500)]
+ProviderId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
+
+
+class Body(Model):
+    """A request body: fields it does not know are refused."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Priority(StrEnum):
+    CRITICAL = "critical"
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+    @property
+    def tier(self) -> Tier:
+        return Tier[self.name]
+
+    @classmethod
+    def of(cls, tier: int) -> Priority:
+        return cls[Tier(tier).name]
+
+
+class TextPart(Body):
+    body: Personal[str] = Field(min_length=1, max_length=4096, examples=["Your parcel arrives today."])
+    preview_url: bool | None = None
+
+
+class LanguagePart(Body):
+    code: str = Field(min_length=2, max_length=20, examples=["en_US"])
+    policy: Literal["deterministic"] | None = None
+
+
+class TemplatePart(Body):
+    name: str = Field(pattern=r"^[a-z0-9_]{1,512}$", examples=["order_update"])
+    language: LanguagePart
+    components: Personal[list[dict[str, Any]]] | None = Field(None, max_length=20)
+
+
+class SendMessage(Body):
+    """One message. Its content has the Cloud API's own shape."""
+
+    to: Personal[str] = Field(description="Phone number with country code.", max_length=40, examples=["+15551234567"])
+    from_: str | None = Field(
+        None, alias="from", max_length=40, description="Number id; may be left out where the tenant has one number."
+    )
+    type: Literal["text", "template"] = Field("text", description="Names the part that is there.")
+    text: TextPart | None = None
+    template: TemplatePart | None = None
+    scheduled_time: Moment | None = Field(None, description="Earliest moment to send; the past means now.")
+    expires_at: Moment | None = Field(None, description="Not sent after this moment.")
+    priority: Priority = Priority.NORMAL
+    reference: str | None = Field(None, max_length=255, description="Your own id; kept and given back.")
+    metadata: dict[MetadataKey, MetadataValue] | None = Field(None, max_length=50)
+
+
+class MessageBatch(RootModel[Annotated[list[SendMessage], Field(min_length=1, max_length=BATCH_LIMIT)]]):
+    """Many messages."""
+
+
+class Accepted(Model):
+    """A message was taken and is durable."""
+
+    id: str
+    status: Status
+
+
+class BatchFault(Model):
+    pointer: str
+    code: str
+    detail: str
+
+
+class BatchResult(Model):
+    """What became of one message of a batch: `id` and `status`, or `errors`."""
+
+    index: int
+    id: str | None = None
+    status: Status | None = None
+    errors: list[BatchFault] | None = None
+
+
+class BatchAccepted(Model):
+    """The messages without fault were taken, all of them or none; the others are listed with their faults."""
+
+    accepted: int
+    rejected: int
+    results: list[BatchResult]
+
+
+class TimelineEntry(Model):
+    status: Status
+    at: AwareDatetime
+    code: str | None = None
+
+
+class MessageError(Model):
+    code: str
+    detail: str | None = None
+
+
+class MessageView(Model):
+    """A message as its tenant sees it."""
+
+    id: str
+    status: Status
+    to: Personal[str]
+    from_: str = Field(alias="from")
+    type: str
+    content: Personal[dict[str, Any]]
+    priority: Priority
+    scheduled_time: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    reference: str | None = None
+    metadata: dict[str, str] | None = None
+    provider_id: str | None = Field(None, description="The provider's id (wamid), once it took the message.")
+    error: MessageError | None = None
+    trace_id: str | None = None
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    timeline: list[TimelineEntry] | None = None
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class MessagePage(Model):
+    data: list[MessageView]
+    next_cursor: str | None = None
+
+
+class PageQuery(Body):
+    limit: int = Field(50, ge=1, le=500)
+    cursor: str | None = Field(None, max_length=200, description="From `next_cursor` of the page before.")
+
+
+class MessageQuery(PageQuery):
+    status: Status | None = None
+
+
+class ConnectNumber(Body):
+    """A business number. Secrets are sealed at rest and never shown again."""
+
+    phone_number_id: ProviderId = Field(examples=["106540352242922"])
+    waba_id: ProviderId = Field(examples=["102290129340398"])
+    display_number: str = Field(max_length=40, examples=["+15550783881"])
+    access_token: SecretStr = Field(min_length=1, max_length=2_000)
+    app_secret: SecretStr = Field(min_length=1, max_length=500)
+    verify_token: SecretStr = Field(min_length=1, max_length=500)
+    provider_url: HttpUrl = HttpUrl("https://graph.facebook.com")
+    messages_per_second: int = Field(80, ge=1, le=1_000)
+
+
+class ChangeNumber(Body):
+    """What is left out stays as it is."""
+
+    display_number: str | None = Field(None, max_length=40)
+    access_token: SecretStr | None = Field(None, min_length=1, max_length=2_000)
+    app_secret: SecretStr | None = Field(None, min_length=1, max_length=500)
+    verify_token: SecretStr | None = Field(None, min_length=1, max_length=500)
+    provider_url: HttpUrl | None = None
+    messages_per_second: int | None = Field(None, ge=1, le=1_000)
+
+
+class NumberView(Model):
+    id: str
+    phone_number_id: str
+    waba_id: str
+    display_number: str
+    provider_url: str
+    messages_per_second: int
+    created_at: AwareDatetime
+
+
+class NumberPage(Model):
+    data: list[NumberView]
+    next_cursor: str | None = None
+
+
+class VerifyQuery(Model):
+    """Meta's handshake; the names contain dots."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    mode: str = Field(alias="hub.mode", max_length=50)
+    challenge: str = Field(alias="hub.challenge", max_length=200)
+    verify_token: str = Field(alias="hub.verify_token", max_length=500)

@@ -1,0 +1,280 @@
+"""Messages: send one or many, look, cancel."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+import orjson
+from aiohttp import web
+
+from services.gateway import cancel
+from services.gateway.accept import Acceptance, rejected, store_in
+from services.gateway.domain.message import Message
+from services.gateway.domain.status import Status, readable
+from services.gateway.idempotency import key_of, once
+from services.gateway.payloads import (
+    BATCH_LIMIT,
+    Accepted,
+    BatchAccepted,
+    BatchFault,
+    BatchResult,
+    MessageBatch,
+    MessageError,
+    MessagePage,
+    MessageQuery,
+    MessageView,
+    Priority,
+    SendMessage,
+    TimelineEntry,
+)
+from services.gateway.store import messages as store
+from shared.bus.outbox import Outbox, Unit
+from shared.db.pool import Pool
+from shared.errors import FieldError, Rejected
+from shared.http.problem import Problem
+from shared.http.requests import read_body, read_query, validate
+from shared.http.responses import json_bytes, json_response
+from shared.http.routes import JSON, MIB, NDJSON, TENANT_ID, Route
+from shared.ids import TenantId, is_id
+from shared.telemetry.tracing import current_traceparent, trace_id_of
+
+TAG: Final = "Messages"
+BODY_LIMIT: Final = 64 * 1024
+BATCH_BODY_LIMIT: Final = 20 * MIB
+_ID: Final = "{message_id:msg_[0-9a-v]{26}}"
+
+
+class MessageRoutes:
+    """The handlers, with what they need."""
+
+    def __init__(self, acceptance: Acceptance, outbox: Outbox, pool: Pool) -> None:
+        self._acceptance = acceptance
+        self._outbox = outbox
+        self._pool = pool
+
+    def routes(self) -> Sequence[Route]:
+        return [
+            Route(
+                "POST",
+                "/api/messages",
+                self.send,
+                "Send a message, now or later",
+                TAG,
+                request=SendMessage,
+                responses={202: Accepted, 409: Problem},
+                body_limit_bytes=BODY_LIMIT,
+                idempotent=True,
+                description="Answered when the message is durable. Follow it with GET /api/messages/{message_id}.",
+                request_examples={
+                    "now": {"to": "+15551234567", "type": "text", "text": {"body": "Hello from Chasqui"}},
+                    "later": {
+                        "to": "+15551234567",
+                        "type": "text",
+                        "text": {"body": "Good morning"},
+                        "scheduled_time": "2027-01-01T09:00:00+01:00",
+                    },
+                },
+            ),
+            Route(
+                "POST",
+                "/api/messages/batch",
+                self.send_batch,
+                "Send many messages",
+                TAG,
+                request=MessageBatch,
+                responses={202: BatchAccepted, 409: Problem},
+                body_limit_bytes=BATCH_BODY_LIMIT,
+                accepts=(JSON, NDJSON),
+                idempotent=True,
+                description=f"A JSON array of messages, or one message a line (`{NDJSON}`); {BATCH_LIMIT} at most. A message with a "
+                "fault costs itself only; the others are taken together.",
+            ),
+            Route(
+                "GET",
+                "/api/messages",
+                self.list,
+                "List messages, newest first",
+                TAG,
+                query=MessageQuery,
+                responses={200: MessagePage},
+            ),
+            Route(
+                "GET",
+                f"/api/messages/{_ID}",
+                self.get,
+                "One message with its timeline",
+                TAG,
+                responses={200: MessageView, 404: Problem},
+            ),
+            Route(
+                "POST",
+                f"/api/messages/{_ID}/cancel",
+                self.cancel,
+                "Cancel a message that has not left",
+                TAG,
+                responses={202: Accepted, 404: Problem, 409: Problem},
+                idempotent=True,
+                description="Asks for it: the status becomes `canceled` in a moment, unless the message was quicker.",
+            ),
+        ]
+
+    async def send(self, request: web.Request) -> web.StreamResponse:
+        data = await read_body(request)
+        body = validate(SendMessage, data)
+        message = await self._acceptance.admit(_tenant(request), body, current_traceparent())
+        if isinstance(message, list):
+            raise rejected(message)
+        if key_of(request) is None:
+            await self._acceptance.accept(message)
+            return json_response(Accepted(id=message.id, status=message.status), 202)
+
+        async def effect(unit: Unit) -> tuple[int, bytes]:
+            await store_in(unit, [message])
+            return 202, json_bytes(Accepted(id=message.id, status=message.status))
+
+        return await once(self._outbox, request, data, effect)
+
+    async def send_batch(self, request: web.Request) -> web.StreamResponse:
+        data = await read_body(request)
+        admitted = await self._admit_all(_tenant(request), _items(request, data))
+        messages = [one for one in admitted if isinstance(one, Message)]
+        if not messages:
+            raise rejected([fault for one in admitted if isinstance(one, list) for fault in one])
+        results = [_result(index, one) for index, one in enumerate(admitted)]
+        answer = BatchAccepted(accepted=len(messages), rejected=len(admitted) - len(messages), results=results)
+        if key_of(request) is None:
+            await self._acceptance.accept_all(messages)
+            return json_response(answer, 202)
+
+        async def effect(unit: Unit) -> tuple[int, bytes]:
+            await store_in(unit, messages)
+            return 202, json_bytes(answer)
+
+        return await once(self._outbox, request, data, effect)
+
+    async def _admit_all(self, tenant_id: TenantId, items: Sequence[bytes]) -> list[Message | list[FieldError]]:
+        traceparent = current_traceparent()
+        admitted: list[Message | list[FieldError]] = []
+        for index, item in enumerate(items):
+            try:
+                body = validate(SendMessage, item, f"/{index}")
+            except Rejected as error:
+                admitted.append(list(error.errors) or [FieldError(f"/{index}", error.code, error.detail)])
+                continue
+            one = await self._acceptance.admit(tenant_id, body, traceparent)
+            if isinstance(one, list):
+                one = [FieldError(f"/{index}{fault.pointer}", fault.code, fault.detail) for fault in one]
+            admitted.append(one)
+        return admitted
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        query = read_query(request, MessageQuery)
+        before = _decode_cursor(query.cursor)
+        rows = await store.page(self._pool, _tenant(request), before=before, limit=query.limit + 1, status=query.status)
+        page = rows[: query.limit]
+        more = _encode_cursor(page[-1]["id"]) if len(rows) > query.limit else None
+        return json_response(MessagePage(data=[_view(row) for row in page], next_cursor=more))
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        message_id = request.match_info["message_id"]
+        row = await store.find(self._pool, _tenant(request), message_id)
+        if row is None:
+            raise _unknown()
+        return json_response(_view(row, await store.timeline(self._pool, message_id)))
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        data = await read_body(request, ())
+        message_id = request.match_info["message_id"]
+        tenant_id = _tenant(request)
+
+        async def effect(unit: Unit) -> tuple[int, bytes]:
+            status = await cancel.request(unit, tenant_id, message_id)
+            if status is None:
+                raise _unknown()
+            return 202, json_bytes(Accepted(id=message_id, status=status))
+
+        return await once(self._outbox, request, data, effect)
+
+
+def _tenant(request: web.Request) -> TenantId:
+    return TenantId(request[TENANT_ID])
+
+
+def _unknown() -> Rejected:
+    return Rejected("message.unknown", "There is no such message.", 404)
+
+
+def _items(request: web.Request, data: bytes) -> list[bytes]:
+    """The messages of a batch, each as JSON. Raises `Rejected` 400 for a broken array, 413 for too many, 422 for none."""
+    if request.content_type == NDJSON:
+        items = [line for line in data.split(b"\n") if line.strip()]
+    else:
+        try:
+            values = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise Rejected("body.not_json", f"The body is not valid JSON: {error}.", 400) from None
+        if not isinstance(values, list):
+            raise Rejected(
+                "request.invalid", "1 field is wrong; see errors.", errors=[FieldError("", "field.type", "must be an array")]
+            )
+        items = [orjson.dumps(value) for value in values]
+    if not items:
+        raise Rejected("batch.empty", "A batch holds at least one message.", 422)
+    if len(items) > BATCH_LIMIT:
+        raise Rejected("batch.too_large", f"A batch holds {BATCH_LIMIT} messages at most.", 413)
+    return items
+
+
+def _result(index: int, one: Message | Sequence[FieldError]) -> BatchResult:
+    if isinstance(one, Message):
+        return BatchResult(index=index, id=one.id, status=one.status)
+    return BatchResult(index=index, errors=[BatchFault(pointer=f.pointer, code=f.code, detail=f.detail) for f in one])
+
+
+def _view(row: asyncpg.Record, timeline: Sequence[asyncpg.Record] | None = None) -> MessageView:
+    content = orjson.loads(row["content"])
+    code = row["error_code"]
+    return MessageView(
+        id=row["id"],
+        status=Status(row["status"]),
+        to=row["recipient"],
+        from_=row["number_id"],
+        type=content["type"],
+        content=content,
+        priority=Priority.of(row["tier"]),
+        scheduled_time=row["scheduled_at"],
+        expires_at=row["expires_at"],
+        reference=row["reference"],
+        metadata=None if row["metadata"] is None else orjson.loads(row["metadata"]),
+        provider_id=row["wamid"],
+        error=None if code is None else MessageError(code=code, detail=row["error_detail"]),
+        trace_id=trace_id_of(row["traceparent"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        timeline=None if timeline is None else _timeline(timeline),
+    )
+
+
+def _timeline(rows: Sequence[asyncpg.Record]) -> list[TimelineEntry]:
+    entries = readable((Status(row["status"]), row["at"], row["code"]) for row in rows)
+    return [TimelineEntry(status=status, at=at, code=code) for status, at, code in entries]
+
+
+def _encode_cursor(message_id: str) -> str:
+    return base64.urlsafe_b64encode(message_id.encode()).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    try:
+        message_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        message_id = ""
+    if not is_id(message_id, "msg"):
+        raise Rejected("cursor.invalid", "The cursor is not one that this list has given.", 400)
+    return message_id

@@ -1,0 +1,51 @@
+"""The tenants' business numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from shared.db.pool import Connection, Pool
+from shared.db.queries import Queries
+from shared.ids import TenantId
+
+sql = Queries(Path(__file__).with_name("queries.sql"))
+INSERT_NUMBER: Final = sql["insert_number"]
+UPDATE_NUMBER: Final = sql["update_number"]
+SELECT_NUMBERS: Final = sql["select_numbers"]
+SELECT_NUMBER: Final = sql["select_number"]
+SELECT_NUMBERS_BY_PROVIDER_ID: Final = sql["select_numbers_by_provider_id"]
+VERIFY_TOKEN_KNOWN: Final = sql["verify_token_known"]
+
+
+async def insert(connection: Connection, *values: object) -> asyncpg.Record | None:
+    """The new record, or None where the phone number id is taken. `values` as the query lists them."""
+    return await connection.fetchrow(INSERT_NUMBER, *values)
+
+
+async def update(connection: Connection, *values: object) -> asyncpg.Record | None:
+    """The record under its next revision, or None where the tenant has no such number. `values` as the query lists them."""
+    return await connection.fetchrow(UPDATE_NUMBER, *values)
+
+
+async def page(pool: Pool, tenant_id: TenantId, *, after: str | None, limit: int) -> list[asyncpg.Record]:
+    """The tenant's numbers, oldest first."""
+    return await pool.fetch(SELECT_NUMBERS, tenant_id, after or "", limit)
+
+
+async def find(pool: Pool, tenant_id: TenantId, number_id: str) -> asyncpg.Record | None:
+    """The tenant's number of that id."""
+    return await pool.fetchrow(SELECT_NUMBER, tenant_id, number_id)
+
+
+async def by_provider_ids(pool: Pool, phone_number_ids: Iterable[str]) -> list[asyncpg.Record]:
+    """Numbers by Meta's ids, whosever they are; for webhooks only."""
+    return await pool.fetch(SELECT_NUMBERS_BY_PROVIDER_ID, list(phone_number_ids))
+
+
+async def verify_token_known(pool: Pool, digest: bytes) -> bool:
+    """True where some number was connected with that verify token."""
+    return bool(await pool.fetchval(VERIFY_TOKEN_KNOWN, digest))
