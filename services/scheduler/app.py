@@ -1,0 +1,39 @@
+"""Wiring of the scheduler: the only file that knows all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from services.scheduler.consumers import SUBSCRIPTIONS, subscribers
+from services.scheduler.jobs import jobs, release_job
+from services.scheduler.settings import Settings
+from shared.bus.interface import Bus
+from shared.bus.outbox import Outbox
+from shared.clock import SystemClock
+from shared.db.pool import check, open_pool
+from shared.http.server import HttpServer
+from shared.run import Component
+from shared.telemetry.tracing import Tracing
+
+
+async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tracing) -> Sequence[Component]:
+    """Open what the scheduler needs; nothing runs yet."""
+    pool = await stack.enter_async_context(open_pool(settings.db, "scheduler"))
+    await bus.declare(SUBSCRIPTIONS)
+    outbox = Outbox(pool, bus, service="scheduler")
+    release = release_job(outbox)
+    http = HttpServer(
+        "scheduler",
+        (),
+        host=settings.scheduler.host,
+        port=settings.scheduler.port,
+        authenticate={},
+        tracing=tracing,
+        readiness={"database": lambda: check(pool)},
+        title="Chasqui scheduler",
+        version="1",
+    )
+    stack.push_async_callback(http.close)
+    await http.start()
+    return [http, *subscribers(bus, outbox, tracing, SystemClock(), release.wake), release, *jobs(outbox), outbox]

@@ -1,0 +1,57 @@
+"""Events in: which go to which function, and when a failed one comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+from services.scheduler import hold
+from shared.bus.interface import Bus, RetryPolicy, Subscription
+from shared.bus.outbox import Outbox
+from shared.bus.subscriber import Subscriber
+from shared.clock import Clock
+from shared.events.catalogue import (
+    MessageAccepted,
+    MessageCancelRequested,
+    MessageDeferred,
+    MessageFailed,
+    MessageSent,
+    MessageUnsettled,
+    NumberConnected,
+)
+from shared.events.event import Event
+from shared.telemetry.tracing import Tracing
+
+# A bug or a poisoned row: about eight minutes for a rollback before the event is set aside as a dead letter.
+_POLICY: Final = RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300))
+# A cancellation that overtook its message: it is answered for as long as it is young (hold.CANCEL_PATIENCE).
+_CANCEL_POLICY: Final = RetryPolicy(schedule_seconds=(1,) * 30)
+
+HOLD: Final = Subscription("scheduler.hold", (MessageAccepted,), _POLICY, concurrency=2)
+SETTLE: Final = Subscription(
+    "scheduler.settle", (MessageSent, MessageFailed, MessageDeferred, MessageUnsettled), _POLICY, concurrency=2
+)
+CANCEL: Final = Subscription("scheduler.cancel", (MessageCancelRequested,), _CANCEL_POLICY)
+NUMBERS: Final = Subscription("scheduler.numbers", (NumberConnected,), _POLICY)
+SUBSCRIPTIONS: Final = (HOLD, SETTLE, CANCEL, NUMBERS)
+
+
+def subscribers(
+    bus: Bus, outbox: Outbox, tracing: Tracing, clock: Clock, wake_release: Callable[[], None]
+) -> Sequence[Subscriber]:
+    """One subscriber per subscription."""
+
+    async def on_accepted(events: Sequence[Event]) -> None:
+        await hold.hold(outbox, cast("Sequence[MessageAccepted]", events), wake_release)
+
+    async def on_outcome(events: Sequence[Event]) -> None:
+        await hold.settle(outbox, events, wake_release)
+
+    async def on_cancel(events: Sequence[Event]) -> None:
+        await hold.cancel(outbox, cast("Sequence[MessageCancelRequested]", events), clock.now())
+
+    async def on_number(events: Sequence[Event]) -> None:
+        await hold.know_numbers(outbox, cast("Sequence[NumberConnected]", events), wake_release)
+
+    handlers = ((HOLD, on_accepted), (SETTLE, on_outcome), (CANCEL, on_cancel), (NUMBERS, on_number))
+    return [Subscriber(bus, subscription, handler, tracing) for subscription, handler in handlers]

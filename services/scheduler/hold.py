@@ -1,0 +1,56 @@
+"""Take messages into custody, and let go of them again when they are canceled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.scheduler.domain.settlement import settlements
+from services.scheduler.store import holds
+from shared.bus.outbox import Outbox
+from shared.errors import BatchFailed, Permanent, Retry
+from shared.events.catalogue import MessageAccepted, MessageCanceled, MessageCancelRequested, NumberConnected
+from shared.events.event import Event
+from shared.ids import EventId
+
+CANCEL_PATIENCE: Final = timedelta(seconds=20)
+"""A cancellation can overtake its message; past this age a message without a hold is one that has left."""
+
+
+async def hold(outbox: Outbox, accepted: Sequence[MessageAccepted], wake: Callable[[], None]) -> None:
+    """Hold the messages until they are due; `wake` tells the release that some may be due now."""
+    async with outbox.transaction() as unit:
+        await holds.insert(unit.connection, accepted)
+    wake()
+
+
+async def know_numbers(outbox: Outbox, events: Sequence[NumberConnected], wake: Callable[[], None]) -> None:
+    """Keep the windows of the numbers; messages of a number wait until it is known."""
+    async with outbox.transaction() as unit:
+        for event in sorted(events, key=lambda event: event.number_id):
+            await holds.upsert_number(unit.connection, event)
+    wake()
+
+
+async def settle(outbox: Outbox, outcomes: Sequence[Event], wake: Callable[[], None]) -> None:
+    """End, put back or park the holds as the sender tells, and give their numbers room."""
+    async with outbox.transaction() as unit:
+        await holds.settle(unit.connection, settlements(outcomes))
+    wake()
+
+
+async def cancel(outbox: Outbox, requests: Sequence[MessageCancelRequested], now: datetime) -> None:
+    """Cancel what has not been released. Raises `BatchFailed` for messages that may still be on their way here."""
+    async with outbox.transaction() as unit:
+        canceled = await holds.cancel(unit.connection, requests)
+        for request in requests:
+            if request.message_id in canceled:
+                unit.emit(
+                    MessageCanceled(tenant_id=request.tenant_id, traceparent=request.traceparent, message_id=request.message_id)
+                )
+        young = [r for r in requests if r.message_id not in canceled and now - r.occurred_at < CANCEL_PATIENCE]
+        held = await holds.known(unit.connection, [r.message_id for r in young]) if young else set()
+    early: dict[EventId, Retry | Permanent] = {r.event_id: Retry("hold.not_yet_known", after=1) for r in young if r.message_id not in held}
+    if early:
+        raise BatchFailed(early)

@@ -1,0 +1,56 @@
+"""Let messages go: those that are due and whose number has room, most urgent first."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.scheduler.store import holds
+from shared.bus.outbox import Outbox
+from shared.events.catalogue import MessageExpired
+from shared.ids import MessageId, TenantId
+
+CLAIM_PER_NUMBER: Final = 256
+EXPIRE_LIMIT: Final = 1_000
+REPEAT_LIMIT: Final = 1_000
+SILENT_SECONDS: Final = 90.0
+"""Longer than a sender's lease, so that a message told again is one whose release or outcome was lost on the way."""
+REPORTS_END_DAYS: Final = 8
+
+
+async def release_due(outbox: Outbox) -> bool:
+    """Release one round; True where there was something, so another round may find more."""
+    async with outbox.transaction() as unit:
+        released = await holds.claim_due(unit.connection, limit_per_number=CLAIM_PER_NUMBER)
+        unit.emit(*released)
+    return bool(released)
+
+
+async def repeat_silent(outbox: Outbox) -> bool:
+    """Tell again what was released and never answered. The sender sends an attempt once however often it is told."""
+    async with outbox.transaction() as unit:
+        silent = await holds.repeat_silent(unit.connection, seconds=SILENT_SECONDS, limit=REPEAT_LIMIT)
+        unit.emit(*silent)
+    return len(silent) == REPEAT_LIMIT
+
+
+async def expire(outbox: Outbox) -> bool:
+    """Take out what was not released in its time to live."""
+    async with outbox.transaction() as unit:
+        rows = await holds.expire(unit.connection, limit=EXPIRE_LIMIT)
+        unit.emit(
+            *(
+                MessageExpired(
+                    tenant_id=TenantId(row["tenant_id"]),
+                    traceparent=row["traceparent"],
+                    message_id=MessageId(row["message_id"]),
+                )
+                for row in rows
+            )
+        )
+    return len(rows) == EXPIRE_LIMIT
+
+
+async def forget_unsettled(outbox: Outbox) -> None:
+    """Drop holds whose outcome can no longer be learned."""
+    async with outbox.transaction() as unit:
+        await holds.forget_unsettled(unit.connection, days=REPORTS_END_DAYS)

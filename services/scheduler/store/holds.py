@@ -1,0 +1,109 @@
+"""Holds and their numbers' windows, in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import orjson
+
+from services.scheduler.domain.settlement import Settlement
+from services.scheduler.domain.window import window_size
+from shared.db.pool import Connection
+from shared.db.queries import Queries
+from shared.events.catalogue import MessageAccepted, MessageCancelRequested, MessageReleased, NumberConnected, Tier
+from shared.ids import MessageId, NumberId, TenantId
+
+sql = Queries(Path(__file__).with_name("queries.sql"))
+INSERT_HOLDS: Final = sql["insert_holds"]
+UPSERT_NUMBER: Final = sql["upsert_number"]
+CLAIM_DUE: Final = sql["claim_due"]
+SETTLE_HOLDS: Final = sql["settle_holds"]
+CANCEL_HOLDS: Final = sql["cancel_holds"]
+KNOWN_HOLDS: Final = sql["known_holds"]
+EXPIRE_HOLDS: Final = sql["expire_holds"]
+REPEAT_SILENT: Final = sql["repeat_silent"]
+FORGET_UNSETTLED: Final = sql["forget_unsettled"]
+
+
+async def insert(connection: Connection, accepted: Sequence[MessageAccepted]) -> None:
+    """One hold per message; a message that has one keeps it."""
+    await connection.execute(
+        INSERT_HOLDS,
+        [event.message_id for event in accepted],
+        [event.tenant_id for event in accepted],
+        [event.number_id for event in accepted],
+        [int(event.tier) for event in accepted],
+        [event.not_before for event in accepted],
+        [event.expires_at for event in accepted],
+        [event.to for event in accepted],
+        [orjson.dumps(event.content).decode() for event in accepted],
+        [event.traceparent for event in accepted],
+    )
+
+
+async def upsert_number(connection: Connection, event: NumberConnected) -> None:
+    """The number's record, unless a later revision is known."""
+    await connection.execute(
+        UPSERT_NUMBER,
+        event.number_id,
+        event.tenant_id,
+        event.revision,
+        event.messages_per_second,
+        window_size(event.messages_per_second),
+    )
+
+
+async def claim_due(connection: Connection, *, limit_per_number: int) -> list[MessageReleased]:
+    """Release what is due and has room, counting the attempt."""
+    return [_released(row) for row in await connection.fetch(CLAIM_DUE, limit_per_number)]
+
+
+async def repeat_silent(connection: Connection, *, seconds: float, limit: int) -> list[MessageReleased]:
+    """What was released that long ago and had no outcome, under the same attempt."""
+    return [_released(row) for row in await connection.fetch(REPEAT_SILENT, seconds, limit)]
+
+
+async def settle(connection: Connection, settlements: Sequence[Settlement]) -> None:
+    """Free the window and end, put back or park the holds; one settlement per message."""
+    columns = [list(column) for column in zip(*settlements, strict=True)]
+    await connection.execute(SETTLE_HOLDS, *columns)
+
+
+async def cancel(connection: Connection, requests: Sequence[MessageCancelRequested]) -> set[str]:
+    """Take out those that are still waiting; returns their ids."""
+    ids, tenants = [r.message_id for r in requests], [r.tenant_id for r in requests]
+    return {row["message_id"] for row in await connection.fetch(CANCEL_HOLDS, ids, tenants)}
+
+
+async def known(connection: Connection, message_ids: Sequence[str]) -> set[str]:
+    """Which of them have a hold."""
+    return {row["message_id"] for row in await connection.fetch(KNOWN_HOLDS, list(message_ids))}
+
+
+async def expire(connection: Connection, *, limit: int) -> list[asyncpg.Record]:
+    """Take out what is past its time to live; rows of message_id, tenant_id, traceparent."""
+    return await connection.fetch(EXPIRE_HOLDS, limit)
+
+
+async def forget_unsettled(connection: Connection, *, days: int) -> None:
+    """Stop waiting for reports that can no longer come."""
+    await connection.execute(FORGET_UNSETTLED, days)
+
+
+def _released(row: asyncpg.Record) -> MessageReleased:
+    return MessageReleased(
+        tenant_id=TenantId(row["tenant_id"]),
+        traceparent=row["traceparent"],
+        message_id=MessageId(row["message_id"]),
+        attempt=row["attempt"],
+        failures=row["failures"],
+        number_id=NumberId(row["number_id"]),
+        to=row["recipient"],
+        content=orjson.loads(row["content"]),
+        tier=Tier(row["tier"]),
+        expires_at=row["expires_at"],
+    )
