@@ -1,0 +1,41 @@
+"""Events in: which go to which function, and when a failed one comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from services.sender import numbers, reconcile
+from services.sender.deliver import Delivery
+from services.sender.numbers import Numbers
+from shared.bus.interface import Bus, RetryPolicy, Subscription
+from shared.bus.outbox import Outbox
+from shared.bus.subscriber import Subscriber
+from shared.events.catalogue import MessageReleased, MessageStatusChanged, NumberConnected
+from shared.events.event import Event
+from shared.telemetry.tracing import Tracing
+
+# A bug or a poisoned row: about eight minutes for a rollback before the event is set aside as a dead letter. The scheduler tells a
+# release again that has no outcome, so a dead letter loses no message.
+_POLICY: Final = RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300))
+
+DELIVER: Final = Subscription("sender.deliver", (MessageReleased,), _POLICY, concurrency=4)
+REPORTS: Final = Subscription("sender.reports", (MessageStatusChanged,), _POLICY)
+NUMBERS: Final = Subscription("sender.numbers", (NumberConnected,), _POLICY)
+SUBSCRIPTIONS: Final = (DELIVER, REPORTS, NUMBERS)
+
+
+def subscribers(bus: Bus, outbox: Outbox, tracing: Tracing, delivery: Delivery, directory: Numbers) -> Sequence[Subscriber]:
+    """One subscriber per subscription."""
+
+    async def on_released(events: Sequence[Event]) -> None:
+        await delivery.take(cast("Sequence[MessageReleased]", events))
+
+    async def on_report(events: Sequence[Event]) -> None:
+        await reconcile.settle_by_report(outbox, cast("Sequence[MessageStatusChanged]", events))
+
+    async def on_number(events: Sequence[Event]) -> None:
+        await numbers.know(outbox, directory, cast("Sequence[NumberConnected]", events))
+
+    handlers = ((DELIVER, on_released), (REPORTS, on_report), (NUMBERS, on_number))
+    return [Subscriber(bus, subscription, handler, tracing) for subscription, handler in handlers]

@@ -1,0 +1,1 @@
+"""The WhatsApp Cloud API as a client sees it: one call, and what its answers mean."""

@@ -1,0 +1,85 @@
+"""Settle attempts that nobody is working on any more: left by a process that is gone, or proven by a report."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from services.sender.deliver import LEASE_SECONDS
+from services.sender.domain.attempt import AttemptId
+from services.sender.domain.outcome import NotSent, Outcome, Unknown
+from services.sender.journal import abandoned
+from services.sender.store import attempts
+from services.sender.store.attempts import Settled, event_of
+from shared.bus.outbox import Outbox, Unit
+from shared.events.catalogue import MessageStatusChanged
+from shared.ids import TenantId
+
+log = structlog.get_logger(__name__)
+
+EXPIRED_LIMIT: Final = 500
+PRUNE_DAYS: Final = 8
+PRUNE_LIMIT: Final = 5_000
+
+
+async def settle_by_report(outbox: Outbox, reports: Sequence[MessageStatusChanged]) -> None:
+    """A report names its attempt, so the provider has it: an attempt whose outcome was unknown is sent."""
+    named = {AttemptId(r.message_id, r.attempt): r.wamid for r in reports if r.attempt is not None}
+    if not named:
+        return
+    async with outbox.transaction() as unit:
+        for settled in await attempts.settle_by_report(unit.connection, sorted(named.items())):
+            unit.emit(event_of(settled))
+
+
+async def recover_abandoned(outbox: Outbox, folder: Path) -> None:
+    """Deal with what processes that are gone have left: departed attempts become unknown, the others go back to be sent.
+
+    Their files are kept for a lease, because a claim of theirs may still be committing on the server.
+    """
+    for instance, departed, files in await asyncio.to_thread(lambda: list(abandoned(folder))):
+        async with outbox.transaction() as unit:
+            left = await attempts.open_of(unit.connection, instance)
+            ended = [_end(one, departed) for one in left]
+            await _settle(unit, ended)
+        if left:
+            unknown = sum(isinstance(one.outcome, Unknown) for one in ended)
+            log.info("sender.recovered", instance=instance, unknown=unknown, not_sent=len(ended) - unknown)
+        elif all(time.time() - path.stat().st_mtime > LEASE_SECONDS for path in files if path.exists()):
+            for path in files:
+                path.unlink(missing_ok=True)
+
+
+async def expire_leases(outbox: Outbox) -> bool:
+    """Attempts of a process whose journal is lost too: whether they left cannot be told, so they are unknown."""
+    async with outbox.transaction() as unit:
+        left = await attempts.expired(unit.connection, limit=EXPIRED_LIMIT)
+        await _settle(unit, [Settled(*head, Unknown("sender.lost")) for head in left])
+    return len(left) == EXPIRED_LIMIT
+
+
+async def prune(outbox: Outbox) -> bool:
+    """Forget attempts that no report can concern any more."""
+    async with outbox.transaction() as unit:
+        return await attempts.prune(unit.connection, days=PRUNE_DAYS, limit=PRUNE_LIMIT) == PRUNE_LIMIT
+
+
+def _end(head: tuple[AttemptId, TenantId, str | None, datetime], departed: set[AttemptId]) -> Settled:
+    outcome: Outcome
+    if head[0] in departed:
+        outcome = Unknown("sender.crashed")
+        return Settled(*head, outcome)
+    outcome = NotSent("sender.crashed_before_call", counted=False)
+    return Settled(*head, outcome, retry_at=datetime.now(UTC))
+
+
+async def _settle(unit: Unit, ended: Sequence[Settled]) -> None:
+    if ended:
+        new = await attempts.record(unit.connection, ended)
+        unit.emit(*(event_of(one) for one in ended if one.attempt in new))
