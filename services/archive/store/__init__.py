@@ -1,0 +1,1 @@
+"""The archive's rows: functions over a connection, SQL in `queries.sql`."""

@@ -1,0 +1,157 @@
+-- name: ensure_month
+-- Takes any moment; makes the partition of its month if it is missing, one process at a time; returns whether it did.
+SELECT ensure_month($1::timestamptz)
+
+-- name: open_conversations
+-- Takes the keys of conversations as arrays; makes those that are missing, empty. Locks keys in their order.
+INSERT INTO conversations (id, tenant_id, number_id, contact_phone)
+SELECT id, tenant_id, number_id, contact_phone
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS wanted (id, tenant_id, number_id, contact_phone)
+ORDER BY tenant_id, number_id, contact_phone
+ON CONFLICT (tenant_id, number_id, contact_phone) DO NOTHING
+
+-- name: record
+-- Takes progress ($1-$9, one row per message) and entries ($10-$23); adds the progress up, stores the entries whose key is new
+-- and counts them in their conversations, which must exist. Locks outgoing, incoming and conversations in this order, each in
+-- key order.
+WITH told AS (
+    SELECT *
+    FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::integer[],
+                $9::text[])
+        AS told (message_id, tenant_id, height, status, status_at, error_code, wamid, wamid_attempt, entry_id)
+), entry AS (
+    SELECT *
+    FROM unnest($10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+                $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[])
+        AS entry (id, sent_at, tenant_id, number_id, contact_phone, contact_name, direction, message_id, wamid, type, body,
+                  content, preview, tsv)
+), added_up AS (
+    INSERT INTO outgoing AS known (message_id, tenant_id, height, status, status_at, error_code, wamid, wamid_attempt, entry_id)
+    SELECT * FROM told ORDER BY tenant_id, message_id
+    ON CONFLICT (tenant_id, message_id) DO UPDATE
+    SET entry_id = coalesce(known.entry_id, excluded.entry_id),
+        (height, status, status_at, error_code) = (
+            SELECT height, status, status_at, error_code
+            FROM (VALUES (known.height, known.status, known.status_at, known.error_code),
+                         (excluded.height, excluded.status, excluded.status_at, excluded.error_code))
+                AS fact (height, status, status_at, error_code)
+            ORDER BY height DESC, status_at, coalesce(error_code, '') DESC
+            LIMIT 1
+        ),
+        (wamid, wamid_attempt) = (
+            SELECT wamid, wamid_attempt
+            FROM (VALUES (known.wamid, known.wamid_attempt), (excluded.wamid, excluded.wamid_attempt))
+                AS fact (wamid, wamid_attempt)
+            ORDER BY wamid_attempt DESC, coalesce(wamid, '') DESC
+            LIMIT 1
+        )
+    WHERE (known.entry_id IS NULL AND excluded.entry_id IS NOT NULL)
+       OR excluded.height > known.height
+       OR excluded.wamid_attempt > known.wamid_attempt
+       OR (excluded.height = known.height AND excluded.status_at < known.status_at)
+    RETURNING entry_id
+), arrived AS (
+    INSERT INTO incoming (number_id, wamid, tenant_id, entry_id)
+    SELECT number_id, wamid, tenant_id, id FROM entry WHERE direction = 'incoming' ORDER BY number_id, wamid
+    ON CONFLICT (number_id, wamid) DO NOTHING
+    RETURNING entry_id
+), stored AS (
+    INSERT INTO entries (id, sent_at, tenant_id, conversation_id, direction, message_id, wamid, type, body, content, tsv)
+    SELECT entry.id, entry.sent_at, entry.tenant_id, conversations.id, entry.direction, entry.message_id, entry.wamid,
+           entry.type, entry.body, entry.content::jsonb, entry.tsv::tsvector
+    FROM entry
+    JOIN (SELECT entry_id FROM added_up UNION ALL SELECT entry_id FROM arrived) AS fresh ON fresh.entry_id = entry.id
+    CROSS JOIN LATERAL (
+        SELECT conversations.id FROM conversations
+        WHERE (tenant_id, number_id, contact_phone) = (entry.tenant_id, entry.number_id, entry.contact_phone)
+        LIMIT 1  -- one look-up an entry, whatever the planner believes of the table
+    ) AS conversations
+    RETURNING id, conversation_id
+), counted AS (
+    SELECT stored.conversation_id,
+           count(*) AS entries,
+           count(*) FILTER (WHERE direction = 'incoming') AS unread,
+           (array_agg(entry.id ORDER BY sent_at DESC, id DESC))[1] AS last_id,
+           (array_agg(contact_name ORDER BY sent_at DESC, id DESC) FILTER (WHERE contact_name IS NOT NULL))[1] AS name,
+           max(sent_at) FILTER (WHERE contact_name IS NOT NULL) AS named_at
+    FROM stored JOIN entry USING (id)
+    GROUP BY stored.conversation_id
+)
+-- Always a conflict, never an insert: unlike UPDATE … FROM it takes its locks in the order asked for.
+INSERT INTO conversations AS known (
+    id, tenant_id, number_id, contact_phone, contact_name, contact_named_at, entry_count, unread_count, last_entry_at,
+    last_entry_id, last_direction, last_type, last_preview
+)
+SELECT counted.conversation_id, last.tenant_id, last.number_id, last.contact_phone, counted.name, counted.named_at,
+       counted.entries, counted.unread, last.sent_at, last.id, last.direction, last.type, last.preview
+FROM counted JOIN entry AS last ON last.id = counted.last_id
+ORDER BY counted.conversation_id
+ON CONFLICT (id) DO UPDATE
+SET entry_count = known.entry_count + excluded.entry_count,
+    unread_count = known.unread_count + excluded.unread_count,
+    (contact_name, contact_named_at) = (
+        SELECT name, named_at
+        FROM (VALUES (known.contact_name, known.contact_named_at), (excluded.contact_name, excluded.contact_named_at))
+            AS fact (name, named_at)
+        ORDER BY named_at DESC NULLS LAST
+        LIMIT 1
+    ),
+    (last_entry_at, last_entry_id, last_direction, last_type, last_preview) = (
+        SELECT excluded.last_entry_at, excluded.last_entry_id, excluded.last_direction, excluded.last_type,
+               excluded.last_preview
+        WHERE known.last_entry_at IS NULL
+           OR (excluded.last_entry_at, excluded.last_entry_id) > (known.last_entry_at, known.last_entry_id)
+        UNION ALL  -- the first of the two that there is
+        SELECT known.last_entry_at, known.last_entry_id, known.last_direction, known.last_type, known.last_preview
+        LIMIT 1
+    )
+
+-- name: forget_without_entry
+-- Takes days; deletes at most 10,000 facts about messages whose entry never came.
+DELETE FROM outgoing
+WHERE (tenant_id, message_id) IN (
+    SELECT tenant_id, message_id FROM outgoing
+    WHERE entry_id IS NULL AND told_at < now() - make_interval(days => $1)
+    ORDER BY told_at
+    LIMIT 10000
+)
+
+-- name: conversations_page
+-- Takes the tenant, the place to go on from and a limit; gives conversations that have entries, the newest entry first.
+SELECT id, number_id, contact_phone, contact_name, entry_count, unread_count, last_entry_at, last_entry_id, last_direction,
+       last_type, last_preview
+FROM conversations
+WHERE tenant_id = $1 AND last_entry_at IS NOT NULL AND (last_entry_at, id) < ($2::timestamptz, $3::text)
+ORDER BY last_entry_at DESC, id DESC
+LIMIT $4
+
+-- name: conversation
+-- Takes the tenant and an id; gives the conversation, if it is the tenant's and has entries.
+SELECT id, number_id, contact_phone, contact_name, entry_count, unread_count, last_entry_at, last_entry_id, last_direction,
+       last_type, last_preview
+FROM conversations
+WHERE tenant_id = $1 AND id = $2 AND last_entry_at IS NOT NULL
+
+-- name: entries_page
+-- Takes the tenant, a conversation of his, the place to go on from and a limit; gives its entries, newest first.
+SELECT entries.id, entries.sent_at, entries.conversation_id, entries.direction, entries.message_id, entries.type,
+       entries.content, coalesce(entries.wamid, outgoing.wamid) AS wamid, outgoing.status, outgoing.status_at,
+       outgoing.error_code
+FROM entries
+LEFT JOIN outgoing ON outgoing.tenant_id = entries.tenant_id AND outgoing.message_id = entries.message_id
+WHERE entries.tenant_id = $1 AND entries.conversation_id = $2 AND (entries.sent_at, entries.id) < ($3::timestamptz, $4::text)
+ORDER BY entries.sent_at DESC, entries.id DESC
+LIMIT $5
+
+-- name: search
+-- Takes the tenant, a tsquery, the place to go on from and a limit; gives entries that hold all terms, newest first.
+-- In two steps, so that the planner cannot walk by time through everything in the hope of an early match.
+WITH found AS MATERIALIZED (
+    SELECT id, sent_at FROM entries
+    WHERE tenant_id = $1 AND tsv @@ $2::text::tsquery AND (sent_at, id) < ($3::timestamptz, $4::text)
+), newest AS MATERIALIZED (
+    SELECT id, sent_at FROM found ORDER BY sent_at DESC, id DESC LIMIT $5
+)
+SELECT entries.id, entries.sent_at, entries.conversation_id, entries.direction, entries.type, entries.body
+FROM newest JOIN entries ON entries.id = newest.id AND entries.sent_at = newest.sent_at
+ORDER BY entries.sent_at DESC, entries.id DESC

@@ -1,0 +1,147 @@
+"""Events as the archive hears them, with the facts a test does not care about filled in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from shared.events.catalogue import (
+    DeliveryStatus,
+    MessageCanceled,
+    MessageDeferred,
+    MessageFailed,
+    MessageReceived,
+    MessageReleased,
+    MessageSent,
+    MessageStatusChanged,
+    MessageUnsettled,
+)
+from shared.ids import MessageId, NumberId, TenantId, new_id
+
+NOON: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)
+TENANT: Final = TenantId(new_id("tnt"))
+OTHER_TENANT: Final = TenantId(new_id("tnt"))
+NUMBER: Final = NumberId(new_id("num"))
+PHONE: Final = "+15551234567"
+
+
+def at(seconds: float) -> datetime:
+    """That long after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def text(body: str) -> dict[str, Any]:
+    return {"type": "text", "text": {"body": body}}
+
+
+def message_id() -> MessageId:
+    return MessageId(new_id("msg"))
+
+
+def released(
+    message: MessageId,
+    body: str = "hello",
+    *,
+    seconds: float = 0,
+    attempt: int = 1,
+    to: str = PHONE,
+    tenant: TenantId = TENANT,
+    number: NumberId = NUMBER,
+) -> MessageReleased:
+    return MessageReleased(
+        tenant_id=tenant,
+        occurred_at=at(seconds),
+        message_id=message,
+        attempt=attempt,
+        number_id=number,
+        to=to,
+        content=text(body),
+    )
+
+
+def received(
+    wamid: str,
+    body: str = "hi",
+    *,
+    seconds: float = 0,
+    heard_after: float = 0,
+    sender: str = PHONE,
+    name: str | None = "Ana",
+    tenant: TenantId = TENANT,
+    number: NumberId = NUMBER,
+    content: dict[str, Any] | None = None,
+) -> MessageReceived:
+    return MessageReceived(
+        tenant_id=tenant,
+        occurred_at=at(seconds + heard_after),
+        number_id=number,
+        wamid=wamid,
+        sender=sender,
+        sender_name=name,
+        content=content or text(body),
+        received_at=at(seconds),
+    )
+
+
+def sent(message: MessageId, wamid: str, *, seconds: float = 0.1, attempt: int = 1) -> MessageSent:
+    return MessageSent(
+        tenant_id=TENANT, occurred_at=at(seconds), message_id=message, attempt=attempt, wamid=wamid, started_at=at(seconds)
+    )
+
+
+def failed(message: MessageId, *, seconds: float = 0.1, attempt: int = 1) -> MessageFailed:
+    return MessageFailed(
+        tenant_id=TENANT,
+        occurred_at=at(seconds),
+        message_id=message,
+        attempt=attempt,
+        code="provider.refused",
+        detail="No.",
+        started_at=at(seconds),
+    )
+
+
+def deferred(message: MessageId, *, seconds: float = 0.1, attempt: int = 1) -> MessageDeferred:
+    return MessageDeferred(
+        tenant_id=TENANT,
+        occurred_at=at(seconds),
+        message_id=message,
+        attempt=attempt,
+        retry_at=at(seconds + 5),
+        code="provider.busy",
+    )
+
+
+def unsettled(message: MessageId, *, seconds: float = 0.1, attempt: int = 1) -> MessageUnsettled:
+    return MessageUnsettled(
+        tenant_id=TENANT,
+        occurred_at=at(seconds),
+        message_id=message,
+        attempt=attempt,
+        code="provider.silent",
+        started_at=at(seconds),
+    )
+
+
+def canceled(message: MessageId, *, seconds: float = 9) -> MessageCanceled:
+    return MessageCanceled(tenant_id=TENANT, occurred_at=at(seconds), message_id=message)
+
+
+def reported(
+    message: MessageId,
+    wamid: str,
+    status: DeliveryStatus,
+    *,
+    seconds: float,
+    attempt: int | None = 1,
+    tenant: TenantId = TENANT,
+) -> MessageStatusChanged:
+    return MessageStatusChanged(
+        tenant_id=tenant,
+        occurred_at=at(seconds),
+        message_id=message,
+        attempt=attempt,
+        wamid=wamid,
+        status=status,
+        status_at=at(seconds),
+    )
