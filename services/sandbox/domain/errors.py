@@ -1,0 +1,149 @@
+"""Graph errors: the codes the sandbox raises, each with its HTTP status and title.
+
+HTTP statuses follow Meta's older official table, the only one that gives them for every code; clients are asked to decide by
+`code` and `error_data.details`. Source: WhatsApp Cloud API, error codes, read 2026-09.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """`title` as Meta words it, `http_status` when it is the answer to a request, `is_transient` where Meta says so."""
+
+    http_status: int
+    title: str
+    is_transient: bool | None = None
+
+
+KINDS: Final = MappingProxyType(
+    {
+        2: ErrorKind(503, "Service temporarily unavailable", is_transient=True),
+        10: ErrorKind(403, "Application does not have permission for this action"),
+        100: ErrorKind(400, "Invalid parameter"),
+        104: ErrorKind(401, "An access token is required to request this resource."),
+        190: ErrorKind(401, "Invalid OAuth access token - Cannot parse access token"),
+        130429: ErrorKind(400, "Rate limit hit"),
+        130472: ErrorKind(400, "User's number is part of an experiment"),
+        131000: ErrorKind(500, "Something went wrong"),
+        131008: ErrorKind(400, "Required parameter is missing"),
+        131009: ErrorKind(400, "Parameter value is not valid"),
+        131016: ErrorKind(500, "Service temporarily unavailable"),
+        131021: ErrorKind(400, "Recipient cannot be sender"),
+        131026: ErrorKind(400, "Message undeliverable"),
+        131030: ErrorKind(400, "Recipient phone number not in allowed list"),
+        131047: ErrorKind(400, "Re-engagement message"),
+        131049: ErrorKind(400, "This message was not delivered to maintain healthy ecosystem engagement."),
+        131051: ErrorKind(400, "Unsupported message type"),
+        131056: ErrorKind(400, "(Business Account, Consumer Account) pair rate limit hit"),
+    }
+)
+
+DETAILS: Final = MappingProxyType(
+    {
+        2: "The service is temporarily down or overloaded. Try again.",
+        130429: "Message failed to send because there were too many messages sent from this phone number in a short period "
+        "of time.",
+        130472: "Failed to send message because this user's phone number is part of an experiment.",
+        131000: "Message failed to send due to an unknown error. Try again.",
+        131016: "Service overloaded.",
+        131021: "Sender and recipient phone number is the same.",
+        131026: "Message Undeliverable.",
+        131030: "Recipient phone number not in allowed list: Add recipient phone number to recipient list and try again.",
+        131047: "Message failed to send because more than 24 hours have passed since the customer last replied to this number.",
+        131049: "In order to maintain a healthy ecosystem engagement, the message failed to be delivered.",
+        131056: "Message failed to send because there were too many messages sent from this phone number to the same phone "
+        "number in a short period of time.",
+    }
+)
+
+HREF: Final = "https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes"
+
+
+class GraphError(Exception):
+    """A request refused as the Graph API does it. `details` names the field at fault, `http_status` overrides the table's."""
+
+    def __init__(
+        self,
+        code: int,
+        details: str | None = None,
+        *,
+        message: str | None = None,
+        subcode: int | None = None,
+        type_: str = "OAuthException",
+        http_status: int | None = None,
+    ) -> None:
+        super().__init__(code)
+        kind = KINDS[code]
+        self.code = code
+        self.details = DETAILS.get(code) if details is None else details
+        self.message = f"(#{code}) {kind.title}" if message is None else message
+        self.subcode = subcode
+        self.type = type_
+        self.http_status = kind.http_status if http_status is None else http_status
+        self.is_transient = kind.is_transient
+
+    def body(self, fbtrace_id: str) -> dict[str, Any]:
+        """The envelope; members come in the order of recorded answers, absent ones are left out."""
+        error: dict[str, Any] = {"message": self.message, "type": self.type, "code": self.code}
+        if self.details is not None:
+            error["error_data"] = {"messaging_product": "whatsapp", "details": self.details}
+        if self.subcode is not None:
+            error["error_subcode"] = self.subcode
+        if self.is_transient is not None:
+            error["is_transient"] = self.is_transient
+        error["fbtrace_id"] = fbtrace_id
+        return {"error": error}
+
+
+def no_token() -> GraphError:
+    return GraphError(104, message=KINDS[104].title)
+
+
+def bad_token() -> GraphError:
+    return GraphError(190, message=KINDS[190].title)
+
+
+def unknown_object(object_id: str, method: str) -> GraphError:
+    """The object does not exist. Recorded wording; the answer is a 400, not a 404."""
+    return GraphError(
+        100,
+        message=(
+            f"Unsupported {method.lower()} request. Object with ID '{object_id}' does not exist, cannot be loaded due to "
+            "missing permissions, or does not support this operation. Please read the Graph API documentation at "
+            "https://developers.facebook.com/docs/graph-api"
+        ),
+        subcode=33,
+        type_="GraphMethodException",
+    )
+
+
+def unknown_field(name: str, node: str) -> GraphError:
+    """A field or edge that the node does not have."""
+    return GraphError(100, message=f"(#100) Tried accessing nonexisting field ({name}) on node type ({node})")
+
+
+def required(name: str) -> GraphError:
+    """A top-level parameter is missing, in Meta's wording."""
+    return GraphError(100, f"The parameter {name} is required.", message=f"(#100) The parameter {name} is required.")
+
+
+def bad_parameter(text: str) -> GraphError:
+    """A parameter breaks its type or length; `text` names it as Meta does: "Param text['body'] must be a string."."""
+    return GraphError(100, text, message=f"(#100) {text}")
+
+
+def webhook_error(code: int) -> dict[str, Any]:
+    """The same fault as it stands in a status webhook."""
+    kind = KINDS[code]
+    return {
+        "code": code,
+        "title": kind.title,
+        "message": kind.title,
+        "error_data": {"details": DETAILS.get(code, kind.title)},
+        "href": HREF,
+    }

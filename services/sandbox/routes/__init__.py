@@ -1,0 +1,1 @@
+"""HTTP in: the Graph paths and, beside them, the control API."""
