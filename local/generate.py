@@ -1,0 +1,118 @@
+"""Everything in the tree that is made from code: API documents, event schemas, settings tables.
+
+python -m local.generate            writes what is stale
+python -m local.generate --check    names it and fails
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+import services.archive.settings
+import services.gateway.settings
+import services.sandbox.settings
+import services.scheduler.settings
+import services.sender.settings
+import shared.events.catalogue
+from services.gateway import app as gateway
+from services.gateway.routes.archive import ArchiveRoutes
+from services.gateway.routes.messages import MessageRoutes
+from services.gateway.routes.numbers import NumberRoutes
+from services.gateway.routes.webhooks import WebhookRoutes
+from services.topology import SUBSCRIPTIONS
+from shared.config import PREFIX, Group
+from shared.events.asyncapi import asyncapi_document
+from shared.events.event import registered_events
+from shared.http.openapi import document
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+GOLDEN: Final = Path("shared/events/golden")
+SETTINGS: Final[Mapping[str, type[BaseModel]]] = {
+    "gateway": services.gateway.settings.Settings,
+    "scheduler": services.scheduler.settings.Settings,
+    "sender": services.sender.settings.Settings,
+    "archive": services.archive.settings.Settings,
+    "sandbox": services.sandbox.settings.Settings,
+}
+_TABLE_BEGIN: Final = "<!-- settings: generated -->\n"
+_TABLE_END: Final = "<!-- /settings -->"
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Every generated file with its content."""
+    subjects = {
+        name: event for name, event in registered_events().items() if event.__module__ == shared.events.catalogue.__name__
+    }
+    for subject, event in sorted(subjects.items()):
+        yield GOLDEN / f"{subject}.json", _json(event.model_json_schema(mode="serialization"))
+    yield Path("docs/asyncapi.json"), _json(asyncapi_document(subjects, SUBSCRIPTIONS, version=gateway.VERSION))
+    yield Path("docs/openapi.json"), _json(openapi())
+    for service, settings in SETTINGS.items():
+        readme = Path("services") / service / "README.md"
+        text = (ROOT / readme).read_text(encoding="utf-8")
+        begin, _, rest = text.partition(_TABLE_BEGIN)
+        _, end, after = rest.partition(_TABLE_END)
+        yield readme, "".join((begin, _TABLE_BEGIN, "\n".join(_table(settings)), "\n", end, after))
+
+
+def openapi() -> dict[str, Any]:
+    """The public API's document, as the gateway serves it."""
+    nothing = cast("Any", None)  # the document needs the routes, not what stands behind them
+    routes = gateway.public_routes(
+        MessageRoutes(nothing, nothing, nothing),
+        NumberRoutes(nothing, nothing, nothing, nothing),
+        ArchiveRoutes(nothing, "", ""),
+        WebhookRoutes(nothing, nothing),
+    )
+    return document(routes, title=gateway.TITLE, version=gateway.VERSION, description=gateway.DESCRIPTION, prefix="/api")
+
+
+def _table(settings: type[BaseModel]) -> Iterator[str]:
+    yield "| Variable | Default | What it does |"
+    yield "| --- | --- | --- |"
+    for group_name, group in settings.model_fields.items():
+        group_type = group.annotation
+        if not (isinstance(group_type, type) and issubclass(group_type, Group)):
+            continue
+        for name, field in group_type.model_fields.items():
+            default = "required" if field.default is PydanticUndefined else _shown(field.default)
+            yield f"| `{PREFIX}{group_name.upper()}__{name.upper()}` | {default} | {field.description} |"
+
+
+def _shown(default: object) -> str:
+    text = default.get_secret_value() if hasattr(default, "get_secret_value") else str(default)
+    return f"`{text}`" if text else "empty"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=False, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Write, or check and name what is stale."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for path, text in generated():
+        target = ROOT / path
+        if target.exists() and target.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path)
+        if not check:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    for path in stale:
+        sys.stdout.write(f"{'stale' if check else 'written'}: {path}\n")
+    if check and stale:
+        sys.stderr.write("generated files are stale: run make docs\n")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The folder of a local run, `.chasqui/`: its secrets, its ports, and `run.json`, by which scripts find what is running."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from local.errors import LocalError, explained
+from local.folder import Folder
+from local.ports import free_port, is_free
+from shared.auth.keys import new_key
+
+FOLDER_VARIABLE: Final = "CHASQUI_LOCAL__FOLDER"
+PORTS: Final = {
+    "gateway": ("CHASQUI_HTTP__PORT", 8080),
+    "scheduler": ("CHASQUI_SCHEDULER__PORT", 8081),
+    "sender": ("CHASQUI_SENDER__PORT", 8082),
+    "archive": ("CHASQUI_ARCHIVE__PORT", 8083),
+    "sandbox": ("CHASQUI_SANDBOX__PORT", 8090),
+}
+HOST: Final = "127.0.0.1"
+
+
+class Home:
+    """The folder, owned by one run at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = Folder(path)
+        self.path = self.folder.path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """`.chasqui` in the working folder, or `CHASQUI_LOCAL__FOLDER`, which is taken out: it is no setting of a service."""
+        return cls(Path(os.environ.pop(FOLDER_VARIABLE, ".chasqui")))
+
+    def secrets(self) -> dict[str, str]:
+        """Made at the first start, kept for the next ones, readable by the owner alone."""
+        path = self.path / "secrets.json"
+        with explained(path):
+            kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+            fresh = {
+                "master_key": base64.b64encode(secrets.token_bytes(32)).decode(),
+                "internal_token": secrets.token_urlsafe(32),
+                "role_password": secrets.token_urlsafe(24),
+                "test_key": new_key(live=False),
+                "access_token": secrets.token_urlsafe(24),
+                "app_secret": secrets.token_hex(16),
+                "verify_token": secrets.token_urlsafe(16),
+            }
+            if fresh.keys() - kept.keys():
+                kept = {**fresh, **kept}
+                write_private(path, json.dumps(kept, indent=1))
+        return kept
+
+    def write_run(self, **facts: Any) -> None:
+        """`run.json`: who runs where, for scripts and tests."""
+        facts = {"started_at": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
+        write_private(self.path / "run.json", json.dumps(facts, indent=1) + "\n")
+
+    def forget_run(self) -> None:
+        """Nothing runs any more."""
+        (self.path / "run.json").unlink(missing_ok=True)
+
+
+def ports_from_environment() -> dict[str, int]:
+    """The services' ports: the variables, or the usual ones; 0 becomes a free one. Raises `LocalError` where one is taken."""
+    ports = {}
+    for service, (variable, usual) in PORTS.items():
+        text = os.environ.get(variable, str(usual))
+        if not text.isdecimal() or int(text) > 65535:
+            raise LocalError(f"{variable} must be a port number, not {text!r}.")
+        port = int(text) or free_port(HOST)
+        if not is_free(port, HOST):
+            raise LocalError(f"Port {port} is taken: stop what listens there, or choose another one with {variable}.")
+        ports[service] = port
+    return ports
+
+
+def service_environment(
+    ports: Mapping[str, int], kept: Mapping[str, str], *, database_url: str, redis_url: str, bus_url: str, journal: Path
+) -> dict[str, str]:
+    """The settings of all services. What the caller's environment says already wins, except for the ports."""
+    gateway = f"http://{HOST}:{ports['gateway']}"
+    chosen = {variable: str(ports[service]) for service, (variable, _) in PORTS.items()}
+    usual = {
+        "CHASQUI_DB__URL": database_url,
+        "CHASQUI_DB__PASSWORD": kept["role_password"],
+        "CHASQUI_REDIS__URL": redis_url,
+        "CHASQUI_BUS__URL": bus_url,
+        "CHASQUI_SECURITY__MASTER_KEY": kept["master_key"],
+        "CHASQUI_SECURITY__INTERNAL_TOKEN": kept["internal_token"],
+        "CHASQUI_GATEWAY__ARCHIVE_URL": f"http://{HOST}:{ports['archive']}",
+        "CHASQUI_SENDER__JOURNAL_FOLDER": str(journal),
+        "CHASQUI_SANDBOX__ACCESS_TOKEN": kept["access_token"],
+        "CHASQUI_SANDBOX__APP_SECRET": kept["app_secret"],
+        "CHASQUI_SANDBOX__VERIFY_TOKEN": kept["verify_token"],
+        "CHASQUI_SANDBOX__WEBHOOK_URL": f"{gateway}/api/webhooks/whatsapp",
+    }
+    return {**usual, **{k: v for k, v in os.environ.items() if k.startswith("CHASQUI_")}, **chosen}
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once, readable by the owner alone."""
+    draft = path.with_suffix(".new")
+    with explained(path):
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        draft.replace(path)

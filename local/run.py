@@ -1,0 +1,140 @@
+"""`make run`: the whole platform in one process, on an in-process bus, with its own PostgreSQL and Valkey."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import services.archive.app
+import services.archive.settings
+import services.gateway.app
+import services.gateway.settings
+import services.sandbox.app
+import services.sandbox.settings
+import services.scheduler.app
+import services.scheduler.settings
+import services.sender.app
+import services.sender.settings
+from local.errors import LocalError
+from local.home import HOST, Home, ports_from_environment, service_environment
+from local.servers import Servers, running_servers, step
+from local.welcome import banner, connect_sandbox
+from shared.bus.connect import open_bus
+from shared.bus.interface import StopSignal
+from shared.config import SettingsError, load
+from shared.http.server import PortTaken
+from shared.run import Builder, Component, Stage, main
+from shared.service import Build
+from shared.telemetry.logging import setup_logging
+from shared.telemetry.tracing import Tracing
+
+DRAIN_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Connects the sandbox's number once the gateway answers, then says where everything is."""
+
+    home: Home
+    ports: dict[str, int]
+    kept: dict[str, str]
+    servers: Servers
+    name: str = "local.welcome"
+    stage: Stage = Stage.INTAKE
+
+    async def run(self, stop: StopSignal) -> None:
+        await connect_sandbox(self.ports, self.kept)
+        processes = [{"name": "chasqui", "services": list(self.ports), "pid": os.getpid(), "ports": self.ports}]
+        processes += [{"name": name, "pid": pid} for name, pid in self.servers.pids.items()]
+        self.home.write_run(
+            mode="run",
+            processes=processes,
+            gateway_url=f"http://{HOST}:{self.ports['gateway']}",
+            sandbox_url=f"http://{HOST}:{self.ports['sandbox']}",
+            servers={"postgres": self.servers.admin_url, "redis": self.servers.redis_url, "bus": "memory://"},
+            test_key=self.kept["test_key"],
+        )
+        sys.stdout.write(banner(self.ports, self.kept["test_key"], self.home.path / "chasqui.log"))
+        sys.stdout.flush()
+        await stop.wait()
+
+
+def builder(welcome: Welcome) -> Builder:
+    """All services on one bus."""
+    settings = load(services.gateway.settings.Settings)
+    with_bus: list[tuple[str, Build]] = [  # type: ignore[type-arg]  # each with settings of its own type
+        ("gateway", services.gateway.app.build),
+        ("scheduler", services.scheduler.app.build),
+        ("sender", services.sender.app.build),
+        ("archive", services.archive.app.build),
+    ]
+    own = {
+        "gateway": settings,
+        "scheduler": load(services.scheduler.settings.Settings),
+        "sender": load(services.sender.settings.Settings),
+        "archive": load(services.archive.settings.Settings),
+    }
+    sandbox = load(services.sandbox.settings.Settings)
+
+    async def build(stack: AsyncExitStack) -> Sequence[Component]:
+        bus = await open_bus(settings.bus, stack, environment=settings.run.environment)
+        components: list[Component] = [welcome]
+        for name, open_service in with_bus:
+            tracing = Tracing(name, settings.telemetry)
+            stack.callback(tracing.close)
+            components.extend(await open_service(stack, own[name], bus, tracing))
+        tracing = Tracing("sandbox", settings.telemetry)
+        stack.callback(tracing.close)
+        components.extend(await services.sandbox.app.build(stack, sandbox, tracing))
+        return components
+
+    return build
+
+
+def run() -> int:
+    """Start everything, serve until Ctrl-C, stop everything; returns the exit code."""
+    home = Home.from_environment()
+    with ExitStack() as stack:
+        home.folder.claim()
+        stack.callback(home.folder.release)
+        stack.callback(home.forget_run)
+        ports = ports_from_environment()
+        kept = home.secrets()
+        sys.stdout.write(f"Starting Chasqui in {home.path}\n")
+        servers = stack.enter_context(running_servers(home, kept))
+        os.environ.update(
+            service_environment(
+                ports,
+                kept,
+                database_url=servers.database_url,
+                redis_url=servers.redis_url,
+                bus_url="memory://",
+                journal=home.path / "journal",
+            )
+        )
+        log = stack.enter_context((home.path / "chasqui.log").open("a", buffering=1))
+        setup_logging(os.environ.get("CHASQUI_TELEMETRY__LOG_LEVEL", "info"), stream=log)
+        with step("services"):
+            build = builder(Welcome(home, ports, kept, servers))
+        code = main([build], drain_seconds=DRAIN_SECONDS)
+        sys.stdout.write("Stopped.\n" if code == 0 else f"Chasqui ended with an error; see {home.path / 'chasqui.log'}\n")
+        return code
+
+
+def entry() -> int:
+    """Faults that the user can mend are one sentence."""
+    try:
+        return run()
+    except (LocalError, SettingsError, PortTaken) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(entry())

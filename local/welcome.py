@@ -1,0 +1,95 @@
+"""What a newcomer gets: the sandbox's number connected, and lines to paste."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import aiohttp
+
+from local.errors import LocalError
+from local.home import HOST
+
+UP_SECONDS: Final = 60.0
+PHONE_NUMBER_ID: Final = "106540352242922"
+WABA_ID: Final = "102290129340398"
+
+
+async def connect_sandbox(ports: Mapping[str, int], kept: Mapping[str, str]) -> None:
+    """Wait for the gateway, then connect the sandbox's number, or tell it where the sandbox is now. Raises `LocalError`."""
+    api = f"http://{HOST}:{ports['gateway']}/api"
+    headers = {"Authorization": f"Bearer {kept['test_key']}"}
+    provider_url = f"http://{HOST}:{ports['sandbox']}"
+    number = {
+        "phone_number_id": PHONE_NUMBER_ID,
+        "waba_id": WABA_ID,
+        "display_number": "+15550783881",
+        "access_token": kept["access_token"],
+        "app_secret": kept["app_secret"],
+        "verify_token": kept["verify_token"],
+        "provider_url": provider_url,
+        "messages_per_second": 1000,
+    }
+    async with aiohttp.ClientSession(headers=headers, trust_env=False) as session:
+        await _until_ready(session, f"http://{HOST}:{ports['gateway']}/ready")
+        async with session.post(f"{api}/numbers", json=number) as answer:
+            if answer.status == 201:
+                return
+            if answer.status != 409:
+                raise LocalError(f"The sandbox's number could not be connected: {await answer.text()}")
+        async with session.get(f"{api}/numbers") as answer:
+            known: list[dict[str, Any]] = (await answer.json())["data"]
+        for one in known:
+            if one["phone_number_id"] == PHONE_NUMBER_ID and one["provider_url"] != provider_url:
+                await session.patch(f"{api}/numbers/{one['id']}", json={"provider_url": provider_url})
+
+
+async def _until_ready(session: aiohttp.ClientSession, url: str) -> None:
+    try:
+        async with asyncio.timeout(UP_SECONDS):
+            while True:
+                try:
+                    async with session.get(url) as answer:
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientConnectionError:
+                    pass  # not listening yet
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise LocalError(f"The gateway was not ready within {UP_SECONDS:.0f} s; see its log.") from None
+
+
+def banner(ports: Mapping[str, int], test_key: str, log_folder: object) -> str:
+    """Where everything is, and two commands that work as they stand."""
+    gateway = f"http://{HOST}:{ports['gateway']}"
+    later = (datetime.now().astimezone() + timedelta(seconds=30)).isoformat(timespec="seconds")
+    send = (
+        f"curl -s {gateway}/api/messages -H 'Authorization: Bearer {test_key}' -H 'Content-Type: application/json' \\\n"
+        '    -d \'{"to": "+15551234567", "type": "text", "text": {"body": "Hello from Chasqui"}}\''
+    )
+    schedule = (
+        f"curl -s {gateway}/api/messages -H 'Authorization: Bearer {test_key}' -H 'Content-Type: application/json' \\\n"
+        '    -d \'{"to": "+15551234567", "type": "text", "text": {"body": "Good morning"}, '
+        f'"scheduled_time": "{later}"}}\''
+    )
+    return f"""
+Chasqui is running.
+
+  Gateway        {gateway}
+  API reference  {gateway}/api/docs
+  Sandbox        http://{HOST}:{ports["sandbox"]}
+  Test key       {test_key}
+  Logs           {log_folder}
+
+Send a message now:
+
+  {send}
+
+Schedule one for half a minute from now:
+
+  {schedule}
+
+Ctrl-C stops everything; the next start finds what was there.
+"""
