@@ -1,0 +1,84 @@
+"""Fixtures that every folder shares: servers, and a part of one for each test alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import redis
+
+from tests.support.database import Database, cloned_database
+from tests.support.servers import VALKEY_DATABASES, Asking, Servers, ServersElsewhere, need
+
+SERVERS: Final = pytest.StashKey[Asking]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker: dict[str, str] | None = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.stash[SERVERS] = ServersElsewhere(Path(worker["desk"]))
+    else:
+        config.stash[SERVERS] = Servers()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Of pytest-xdist, in the main process, for each worker."""
+    servers = node.config.stash[SERVERS]  # type: ignore[attr-defined]  # xdist has no types
+    node.workerinput["desk"] = str(servers.listen())  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    servers = config.stash.get(SERVERS, None)
+    if isinstance(servers, Servers):
+        servers.close()
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Asking:
+    return request.config.stash[SERVERS]
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: Asking) -> str:
+    """The superuser's URL of the run's PostgreSQL."""
+    return need(servers, "postgres")
+
+
+@pytest.fixture(scope="session")
+def role_password(servers: Asking) -> str:
+    """Of the services' roles, once the template that databases are cloned from is migrated."""
+    return need(servers, "template")
+
+
+@pytest.fixture
+async def database(postgres: str, role_password: str) -> AsyncIterator[Database]:
+    """A migrated database of the test's own."""
+    async with cloned_database(postgres, role_password) as database:
+        yield database
+
+
+@pytest.fixture
+def redis_url(servers: Asking) -> str:
+    """An empty Valkey database, this worker's alone."""
+    server = need(servers, "valkey").rpartition("/")[0]
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")
+    number = int(worker) + 1
+    assert number < VALKEY_DATABASES
+    with redis.Redis.from_url(f"{server}/{number}") as client:
+        client.flushdb()
+    return f"{server}/{number}"
+
+
+@pytest.fixture
+def rabbit_url(servers: Asking) -> Iterator[str]:
+    """A virtual host of the test's own on a real RabbitMQ."""
+    name = f"test-{uuid.uuid4().hex}"
+    yield need(servers, "create_vhost", name)
+    servers.ask("delete_vhost", name)

@@ -1,0 +1,52 @@
+"""The books of a fault test: what was asked for, what the platform says, what the provider got."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+from tests.fault.conftest import Scene
+from tests.support.platform import Api, until
+
+SETTLED: Final = frozenset({"sent", "delivered", "read"})
+
+
+async def send_batch(api: Api, scene: Scene, count: int, start: int = 0) -> list[str]:
+    """Accept `count` messages to as many recipients; returns their ids."""
+    batch = [
+        {"to": f"+1777{start + n:07d}", "from": scene.number_id, "text": {"body": f"message {start + n}"}}
+        for n in range(count)
+    ]
+    status, body = await api.call("POST", "/api/messages/batch", batch)
+    assert status == 202, body
+    assert body["rejected"] == 0
+    return [result["id"] for result in body["results"]]
+
+
+async def until_books_balance(api: Api, scene: Scene, ids: list[str], seconds: float = 90.0) -> list[dict[str, Any]]:
+    """Wait until every message has arrived as far as the sandbox takes it; then compare with the sandbox's own ledger.
+
+    Every message is at the sandbox exactly once; none was lost, none came twice, and what was unknown is settled.
+    """
+
+    async def all_settled() -> list[dict[str, Any]]:
+        by_id = {message["id"]: message for message in await api.all_messages()}
+        mine = [by_id[one] for one in ids]
+        return mine if all(message["status"] in SETTLED for message in mine) else []
+
+    try:
+        mine = await until(all_settled, "all messages to be settled", seconds)
+    except AssertionError as error:
+        counts = Counter(message["status"] for message in await api.all_messages())
+        raise AssertionError(f"{error}; the platform says {dict(counts)}") from None
+    wanted = set(ids)
+    received: Counter[str] = Counter()
+    for record in await scene.sandbox.ledger():
+        message_id = record["id"].rpartition(".")[0]
+        if message_id in wanted:
+            received[message_id] += record["count"]
+    lost = wanted - received.keys()
+    twice = {message_id: count for message_id, count in received.items() if count > 1}
+    assert not lost, f"{len(lost)} lost"
+    assert not twice, f"{len(twice)} sent twice"
+    return list(mine)

@@ -1,0 +1,45 @@
+"""A platform of its own for each test that breaks it, and a sandbox outside it that remembers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.platform import Platform, Sandbox
+
+
+class Scene:
+    """A platform, a sandbox in a process of its own, and the number that connects them."""
+
+    def __init__(self, platform: Platform, sandbox: Sandbox, number_id: str) -> None:
+        self.platform = platform
+        self.sandbox = sandbox
+        self.number_id = number_id
+
+
+async def open_scene(stack: AsyncExitStack, folder: Path, mode: str) -> Scene:
+    platform = Platform(folder, mode)
+    stack.callback(platform.end)
+    await platform.start()
+    sandbox = Sandbox(f"{platform.run['gateway_url']}/api/webhooks/whatsapp")
+    await stack.enter_async_context(sandbox.running())
+    async with platform.api() as api:
+        number_id = await sandbox.connect(api)
+    return Scene(platform, sandbox, number_id)
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path) -> AsyncIterator[Scene]:
+    """`make run`."""
+    async with AsyncExitStack() as stack:
+        yield await open_scene(stack, tmp_path, "run")
+
+
+@pytest.fixture
+async def stacked(tmp_path: Path, rabbit_url: str) -> AsyncIterator[Scene]:
+    """`make stack`, on the tests' broker or its own."""
+    async with AsyncExitStack() as stack:
+        yield await open_scene(stack, tmp_path, "stack")

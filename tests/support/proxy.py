@@ -1,0 +1,44 @@
+"""A TCP proxy in front of a server, which can fall silent: connections stay open and nothing gets through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+
+class Proxy:
+    def __init__(self, url: str) -> None:
+        self.silent = False
+        self.url = url
+        self._target = urlsplit(url)
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, url: str) -> AsyncIterator[Proxy]:
+        """`url` of the proxy is `url` with another port."""
+        proxy = cls(url)
+        server = await asyncio.start_server(proxy._connected, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        proxy.url = url.replace(f":{proxy._target.port}", f":{port}")
+        try:
+            yield proxy
+        finally:
+            server.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+        with suppress(OSError):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pass(reader, far_writer))
+                group.create_task(self._pass(far_reader, writer))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """What comes while it is silent is dropped: such a connection is of no use afterwards."""
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if not self.silent:
+                    writer.write(data)
+                    await writer.drain()
+        writer.close()
