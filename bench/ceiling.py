@@ -33,8 +33,8 @@ async def bare_client(rig: Rig, count: int) -> dict[str, Any]:
                 refused += answer.status != 200
 
     began = time.monotonic()
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONCURRENCY)) as session:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CONCURRENCY):
-                group.create_task(work(session))
+    connector = aiohttp.TCPConnector(limit=CONCURRENCY)
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
+        for _ in range(CONCURRENCY):
+            group.create_task(work(session))
     return {"messages": count, "messages_per_second": round(count / (time.monotonic() - began)), "refused": refused}

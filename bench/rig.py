@@ -61,7 +61,7 @@ async def running_rig() -> AsyncIterator[Rig]:
         environment |= {f"CHASQUI_{service}__PORT": str(free_port()) for service in SERVICES}
         environment |= {"CHASQUI_LOCAL__FOLDER": str(home), "CHASQUI_TELEMETRY__LOG_LEVEL": "warning"}
         with (Path(name) / "output.txt").open("wb") as output:
-            process = subprocess.Popen(  # noqa: ASYNC220  # nothing else runs yet
+            process = subprocess.Popen(  # nothing else runs yet
                 [sys.executable, "-m", "local.stack"], cwd=ROOT, env=environment, stdout=output, stderr=output
             )
         try:

@@ -64,17 +64,17 @@ def find_broker(data: Path) -> Broker | str:
 
 @dataclass(frozen=True, slots=True)
 class RunningBroker:
-    """`pid` is there where it is a process of ours."""
+    """`process` is there where it is one of ours."""
 
     url: str
-    pid: int | None
+    process: RabbitMQ | None
 
 
 @contextmanager
 def running_broker(data: Path) -> Iterator[RunningBroker]:
-    """A broker for a local run: the one at `CHASQUI_BUS__URL` if something listens there, else one of our own, stopped afterwards.
+    """A broker for a local run: the one at `CHASQUI_BUS__URL` if something listens there, else one of our own.
 
-    Raises `LocalError` where none can be had.
+    Ours is stopped afterwards. Raises `LocalError` where none can be had.
     """
     configured = urlsplit(os.environ.get("CHASQUI_BUS__URL", BusSettings().url))
     if configured.scheme == "amqp" and not is_free(configured.port or 5672, configured.hostname or "127.0.0.1"):
@@ -85,7 +85,7 @@ def running_broker(data: Path) -> Iterator[RunningBroker]:
         raise LocalError(f"There is {broker}: install rabbitmq-server, or set CHASQUI_BUS__URL to a broker that answers.")
     broker.start()
     try:
-        yield RunningBroker(broker.url, broker.pid if isinstance(broker, RabbitMQ) else None)
+        yield RunningBroker(broker.url, broker if isinstance(broker, RabbitMQ) else None)
     finally:
         broker.stop()
 

@@ -40,7 +40,6 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType({
     "max_wal_size": "1GB",
     "min_wal_size": "128MB",
     "checkpoint_timeout": "15min",
-    "wal_compression": "on",
     "jit": "off",  # the queries are short; compiling one takes longer than running it
     "timezone": "UTC",
     "log_timezone": "UTC",

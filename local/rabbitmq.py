@@ -1,8 +1,9 @@
 """A RabbitMQ broker of this project's own, from an installed `rabbitmq-server`, for the local stack and for tests.
 
-It listens on one loopback port and nowhere else: Erlang's distribution is off and no epmd is started, so several brokers stand side
-by side and nothing stays behind. Its Erlang shell reads our end of a pipe: that is how it is administered (`rabbitmqctl` takes over
-a second a call), and when this process ends, however it ends, the shell reads the end of its input and the broker halts.
+It listens on one loopback port and nowhere else: Erlang's distribution is off and no epmd is started, so several brokers stand
+side by side and nothing stays behind. Its Erlang shell reads from a pipe that we hold: that is how it is administered
+(`rabbitmqctl` takes over a second a call), and when this process ends, however it ends, the shell reads the end of its input
+and the broker halts (where it was still starting, once it has started).
 """
 
 from __future__ import annotations
@@ -207,8 +208,8 @@ class RabbitMQ:
             "RABBITMQ_LOG_BASE": str(data / "log"),
             # The script becomes the broker instead of waiting for it, and the broker has a shell on its standard input.
             "RABBITMQ_ALLOW_INPUT": "1",
-            # A name, which RabbitMQ demands, but no listening for other nodes. RabbitMQ asks at which port that would be and waits
-            # for an answer: any will do.
+            # A name, which RabbitMQ demands, but no listening for other nodes. RabbitMQ asks at which port that would be, and
+            # waits for an answer: any will do.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-sname {NODE} -dist_listen false -start_epmd false -erl_epmd_port 1",
         }
         with self._console.open("wb") as console:

@@ -9,28 +9,16 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-import services.archive.app
-import services.archive.settings
-import services.gateway.app
-import services.gateway.settings
-import services.sandbox.app
-import services.sandbox.settings
-import services.scheduler.app
-import services.scheduler.settings
-import services.sender.app
-import services.sender.settings
+from local.assembly import AllSettings, build_all
 from local.errors import LocalError
 from local.home import HOST, Home, ports_from_environment, service_environment
 from local.servers import Servers, running_servers, step
 from local.welcome import banner, connect_sandbox
-from shared.bus.connect import open_bus
 from shared.bus.interface import StopSignal
-from shared.config import SettingsError, load
+from shared.config import SettingsError
 from shared.http.server import PortTaken
 from shared.run import Builder, Component, Stage, main
-from shared.service import Build
 from shared.telemetry.logging import setup_logging
-from shared.telemetry.tracing import Tracing
 
 DRAIN_SECONDS: Final = 15.0
 
@@ -64,33 +52,11 @@ class Welcome:
 
 
 def builder(welcome: Welcome) -> Builder:
-    """All services on one bus."""
-    settings = load(services.gateway.settings.Settings)
-    with_bus: list[tuple[str, Build]] = [  # type: ignore[type-arg]  # each with settings of its own type
-        ("gateway", services.gateway.app.build),
-        ("scheduler", services.scheduler.app.build),
-        ("sender", services.sender.app.build),
-        ("archive", services.archive.app.build),
-    ]
-    own = {
-        "gateway": settings,
-        "scheduler": load(services.scheduler.settings.Settings),
-        "sender": load(services.sender.settings.Settings),
-        "archive": load(services.archive.settings.Settings),
-    }
-    sandbox = load(services.sandbox.settings.Settings)
+    """All services on one bus. Raises `SettingsError`."""
+    settings = AllSettings.from_environment()
 
     async def build(stack: AsyncExitStack) -> Sequence[Component]:
-        bus = await open_bus(settings.bus, stack, environment=settings.run.environment)
-        components: list[Component] = [welcome]
-        for name, open_service in with_bus:
-            tracing = Tracing(name, settings.telemetry)
-            stack.callback(tracing.close)
-            components.extend(await open_service(stack, own[name], bus, tracing))
-        tracing = Tracing("sandbox", settings.telemetry)
-        stack.callback(tracing.close)
-        components.extend(await services.sandbox.app.build(stack, sandbox, tracing))
-        return components
+        return [welcome, *await build_all(stack, settings)]
 
     return build
 

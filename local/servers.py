@@ -32,7 +32,12 @@ class Servers:
     admin_url: str
     database_url: str
     redis_url: str
-    pids: Mapping[str, int | None]
+    postgres: Postgres
+    valkey: Valkey
+
+    @property
+    def pids(self) -> Mapping[str, int | None]:
+        return {"postgres": self.postgres.pid, "valkey": self.valkey.pid}
 
 
 @contextmanager
@@ -70,7 +75,7 @@ def running_servers(home: Home, kept: Mapping[str, str]) -> Iterator[Servers]:
                 raise LocalError(f"The schemas could not be brought up to date: {error}.") from error
         parts = urlsplit(admin_url)
         database_url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        yield Servers(admin_url, database_url, valkey.url, {"postgres": postgres.pid, "valkey": valkey.pid})
+        yield Servers(admin_url, database_url, valkey.url, postgres, valkey)
 
 
 async def _prepare(server_url: str, admin_url: str, kept: Mapping[str, str]) -> None:

@@ -102,8 +102,18 @@ def load(settings_type: type[S], environ: Mapping[str, str] = os.environ) -> S:
     try:
         return settings_type()
     except ValidationError as error:
-        faults = [f"{PREFIX}{'__'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in error.errors()]
+        faults = [f"{name}: {e['msg']}" for e in error.errors() for name in _variables(settings_type, e["loc"])]
         raise SettingsError("; ".join(faults)) from None
+
+
+def _variables(settings_type: type[BaseSettings], place: tuple[int | str, ...]) -> list[str]:
+    """The variables to set for a faulty place; where a whole group is missing, those of its fields that have no default."""
+    group = settings_type.model_fields[str(place[0])].annotation
+    if len(place) == 1 and isinstance(group, type) and issubclass(group, Group):
+        fields = [name for name, field in group.model_fields.items() if field.is_required()]
+    else:
+        fields = ["__".join(str(part) for part in place[1:])]
+    return [f"{PREFIX}{place[0]}__{field}".upper() for field in fields]
 
 
 def _unknown_names(settings_type: type[BaseSettings], environ: Mapping[str, str]) -> list[str]:

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import base64
-import os
+import random
 import re
 import time
 from typing import Final, NewType
@@ -22,19 +21,27 @@ _BODY: Final = "[0-9a-v]{26}"
 MESSAGE_ID_PATTERN: Final = f"^msg_{_BODY}$"
 
 
-def uuid7_bytes() -> bytes:
-    """16 bytes of a UUIDv7 (RFC 9562 §5.7): milliseconds, then 12 bits of sub-millisecond time, then 62 random bits."""
-    nanoseconds = time.time_ns()
-    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
+_PAIRS: Final = tuple(high + low for high in _DIGITS for low in _DIGITS)
+"""Ten bits at a time: with the standard library's encoder an id costs ten times as much, and thousands are made a second."""
+_SHIFTS: Final = tuple(range(120, -1, -10))
+
+
+def uuid7() -> int:
+    """A UUIDv7 (RFC 9562 §5.7) as a number: milliseconds, then 12 bits of sub-millisecond time, then 62 random bits.
+
+    Unique, not secret: an id opens nothing by itself.
+    """
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     fraction = rest * 4096 // 1_000_000
-    random = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
-    value = (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | random
-    return value.to_bytes(16, "big")
+    return (milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | random.getrandbits(62)
 
 
 def new_id(prefix: str) -> str:
-    """A fresh id of the kind `prefix` (`msg`, `num`, `evt`, …), greater than those made a moment before by this process."""
-    return f"{prefix}_{base64.b32hexencode(uuid7_bytes()).decode('ascii').rstrip('=').lower()}"
+    """A fresh id of the kind `prefix` (`msg`, `num`, `evt`, …); sorts after those made a quarter of a microsecond before."""
+    value = uuid7() << 2  # 128 bits in 26 digits of five
+    pairs = _PAIRS
+    return f"{prefix}_{''.join([pairs[(value >> shift) & 1023] for shift in _SHIFTS])}"
 
 
 def is_id(value: str, prefix: str) -> bool:

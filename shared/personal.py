@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,5 +34,15 @@ class Model(BaseModel):
 def personal_fields(model: type[BaseModel]) -> frozenset[str]:
     """Names of the model's fields whose value must not be shown."""
     return frozenset(
-        name for name, field in model.model_fields.items() if any(isinstance(mark, PersonalMarker) for mark in field.metadata)
+        name for name, field in model.model_fields.items() if _has_marker(field.metadata) or _is_personal(field.annotation)
     )
+
+
+def _is_personal(annotation: Any) -> bool:
+    """True where the mark stands anywhere within: pydantic lifts it to the field from `Personal[T]`, not from `… | None`."""
+    parts = get_args(annotation)
+    return _has_marker(parts) or any(_is_personal(part) for part in parts)
+
+
+def _has_marker(marks: Iterable[Any]) -> bool:
+    return any(isinstance(mark, PersonalMarker) for mark in marks)

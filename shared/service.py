@@ -19,7 +19,7 @@ Build = Callable[[AsyncExitStack, S, Bus, Tracing], Awaitable[Sequence[Component
 
 
 def serve(name: str, settings_type: type[S], build: Build[S]) -> int:
-    """Load settings, open bus and tracing, run until SIGTERM; returns the exit code. Bad settings are 2, with their faults on stderr."""
+    """Load settings, open bus and tracing, run until SIGTERM; returns the exit code. Bad settings are 2, their faults on stderr."""
     settings = settings_or_none(settings_type)
     if settings is None:
         return 2

@@ -25,6 +25,8 @@ _AWAY: Final = (
     redis.exceptions.ReadOnlyError,
     aiohttp.ClientConnectionError,
 )
+_OUR_FILES: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""OSErrors that no server's return will mend."""
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -37,4 +39,7 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
         # One class for "the connection is closed" and for wrong arguments; only its text tells them apart (asyncpg 0.32).
         return "clos" in str(error)
-    return isinstance(error, _AWAY)
+    if isinstance(error, asyncpg.InternalClientError):
+        # How a connection answers that was lost a moment ago, before it has noticed (asyncpg 0.32). Its other texts tell of bugs.
+        return '"failed" state' in str(error)
+    return isinstance(error, _AWAY) and not isinstance(error, _OUR_FILES)

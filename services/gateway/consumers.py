@@ -37,6 +37,7 @@ TRACK: Final = Subscription(
     ),
     _POLICY,
     concurrency=2,
+    max_events=1_024,  # the more of a message's states come together, the fewer rows are written
 )
 SUBSCRIPTIONS: Final = (TRACK,)
 

@@ -47,8 +47,8 @@ class Intake:
     async def take(self, body: bytes, signature: str | None, traceparent: str | None) -> None:
         """Make a signed payload durable.
 
-        The numbers it speaks of choose the secret, and the signature must fit for every one of them: a tenant's secret is no authority
-        over another's number. Raises `Rejected` 401 for everything else, 503 when too many payloads wait.
+        The numbers it speaks of choose the secret, and the signature must fit for every one of them: a tenant's secret is no
+        authority over another's number. Raises `Rejected` 401 for everything else, 503 when too many payloads wait.
         """
         try:
             named = webhook.phone_number_ids(orjson.loads(body))

@@ -23,7 +23,7 @@ class SandboxSettings(Group):
     messages_per_second: int = Field(1000, ge=1, le=100_000, description="Its throughput, both directions counted.")
 
     answers: bool = Field(default=True, description="Recipients answer texts.")
-    suffixes: bool = Field(default=True, description="The last four digits of a recipient that begins with +1 999 decide its conduct.")
+    suffixes: bool = Field(default=True, description="The last four digits of a recipient +1 999 … decide its conduct.")
     pair_limit: bool = Field(default=True, description="Enforce the limit between a number and one recipient.")
     status_delay_ms: int = Field(40, ge=0, le=600_000, description="Time to the first status, and from each to the next.")
     reply_delay_ms: int = Field(300, ge=0, le=600_000, description="Time from the last status to the answer.")

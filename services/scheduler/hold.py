@@ -51,6 +51,8 @@ async def cancel(outbox: Outbox, requests: Sequence[MessageCancelRequested], now
                 )
         young = [r for r in requests if r.message_id not in canceled and now - r.occurred_at < CANCEL_PATIENCE]
         held = await holds.known(unit.connection, [r.message_id for r in young]) if young else set()
-    early: dict[EventId, Retry | Permanent] = {r.event_id: Retry("hold.not_yet_known", after=1) for r in young if r.message_id not in held}
+    early: dict[EventId, Retry | Permanent] = {
+        request.event_id: Retry("hold.not_yet_known", after=1) for request in young if request.message_id not in held
+    }
     if early:
         raise BatchFailed(early)

@@ -9,12 +9,12 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from services.sender.calls import Calls
 from services.sender.consumers import SUBSCRIPTIONS, subscribers
 from services.sender.deliver import Delivery
 from services.sender.jobs import jobs
 from services.sender.journal import Journal
 from services.sender.numbers import Numbers
-from services.sender.provider.client import departures
 from services.sender.settings import Settings
 from shared.auth.seal import Sealer
 from shared.bus.interface import Bus
@@ -39,14 +39,10 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     )
     stack.push_async_callback(redis.aclose)
     # Idle connections are dropped well before the provider closes them, so that a request rarely meets one that is going away.
-    session = await stack.enter_async_context(
-        open_client(limit=settings.sender.concurrency, keepalive_seconds=15, trace_configs=[departures()])
-    )
+    session = await stack.enter_async_context(open_client(limit=settings.sender.concurrency, keepalive_seconds=15))
     directory = Numbers(pool, Sealer(settings.security.master_key.get_secret_value()), clock)
-    delivery = Delivery(
+    calls = Calls(
         outbox,
-        directory,
-        RedisPacing(redis, LocalPacing(clock)),
         session,
         Journal(settings.sender.journal_folder),
         tracing,
@@ -54,6 +50,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         concurrency=settings.sender.concurrency,
         max_in_flight=settings.sender.max_in_flight,
     )
+    delivery = Delivery(outbox, directory, RedisPacing(redis, LocalPacing(clock)), calls, clock)
     http = HttpServer(
         "sender",
         (),
@@ -70,7 +67,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     return [
         http,
         *subscribers(bus, outbox, tracing, delivery, directory),
-        delivery,
+        calls,
         *jobs(outbox, settings.sender.journal_folder),
         outbox,
     ]

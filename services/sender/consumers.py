@@ -20,7 +20,7 @@ from shared.telemetry.tracing import Tracing
 _POLICY: Final = RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300))
 
 DELIVER: Final = Subscription("sender.deliver", (MessageReleased,), _POLICY, concurrency=4)
-REPORTS: Final = Subscription("sender.reports", (MessageStatusChanged,), _POLICY)
+REPORTS: Final = Subscription("sender.reports", (MessageStatusChanged,), _POLICY, max_events=1_024)
 NUMBERS: Final = Subscription("sender.numbers", (NumberConnected,), _POLICY)
 SUBSCRIPTIONS: Final = (DELIVER, REPORTS, NUMBERS)
 

@@ -5,8 +5,8 @@ claimed from the departed; all would have to be treated as perhaps sent. The jou
 request's bytes are written, to a file that outlives the process (not the machine; then all are perhaps sent, as before). So after a
 restart what is not in the journal goes back to be sent, and what is in it waits for the provider's report.
 
-One folder, one file per process and segment, named `<instance>.<segment>`, locked while the process lives. A full segment is deleted
-once every attempt in it is settled.
+One folder, one file per process and segment, named `<instance>.<segment>`, locked while the process lives. A full segment is
+deleted once every attempt in it is settled.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class Journal:
 
 
 def abandoned(folder: Path) -> Iterator[tuple[str, set[AttemptId], list[Path]]]:
-    """Of each process that is gone: its instance, the attempts that departed from it, and its files, to be deleted once the attempts
-    are dealt with. A line cut off by the crash belongs to a request that was not written."""
+    """Of each process that is gone: its instance, the attempts that departed from it, and its files, to be deleted once the
+    attempts are dealt with. A line cut off by the crash belongs to a request that was not written."""
     instances: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("snd_*.*")):
         instances.setdefault(path.name.partition(".")[0], []).append(path)

@@ -15,8 +15,8 @@ from shared.config import BusSettings, SettingsError
 async def open_bus(settings: BusSettings, stack: AsyncExitStack, *, environment: str = "development") -> Bus:
     """A bus that closes with `stack`.
 
-    Raises `SettingsError` for a URL that names none, and for `memory://` in production, where processes would not hear each other;
-    `BusError` where the broker does not let us in.
+    Raises `SettingsError` for a URL that names none, and for `memory://` in production, where processes would not hear each
+    other; `Uncertain` where the broker does not let us in.
     """
     match URL(settings.url).scheme:
         case "memory" if environment == "production":

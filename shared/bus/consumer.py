@@ -1,8 +1,8 @@
 """The one place that settles a delivery, for every bus: handlers never touch an acknowledgement.
 
-What a handler raises becomes a verdict on each event, and then each delivery goes where its events' verdicts say. What goes back or
-is dead leaves first, with the bus's custody, and only then the original is acknowledged: a crash in between makes a duplicate, never
-a gap. What is cancelled gets no verdict at all: it stays unacknowledged and comes back.
+What a handler raises becomes a verdict on each event, and then each delivery goes where its events' verdicts say. What goes
+back or is dead is handed to the bus first, and only when the bus has custody the original is acknowledged: a crash in between
+makes a duplicate, never a gap. What is cancelled gets no verdict at all: it stays unacknowledged and comes back.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Entry:
 
 
 class Inflow:
-    """Deliveries that wait for a handler, in order. Its length is bounded by whoever puts: the broker's prefetch, memory's limit."""
+    """Deliveries that wait for a handler, in order. Who puts them bounds them: the broker's prefetch, memory's limit."""
 
     def __init__(self) -> None:
         self._waiting: deque[Entry] = deque()
@@ -208,8 +208,8 @@ class _Call:
         for event in events:
             try:
                 verdicts.extend(await self._try([event]))
-            except Exception as error:  # said above; the others are not to suffer for it
-                log.warning("event.failed", subscription=self.subscription.name, event_id=event.event_id, error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # said above; the others are not to suffer for it
+                log.warning("event.failed", subscription=self.subscription.name, event_id=event.event_id, error=_name(error))
                 verdicts.append(Retry(OUR_BUG))
             if (last := verdicts[-1]) is not None and last.code == AWAY:
                 # The rest would only wait for the same dependency, one after the other.
@@ -229,7 +229,7 @@ class _Call:
         except Exception as error:
             if not (is_unavailable(error) or isinstance(error, BusError)):
                 raise
-            log.warning("delivery.unavailable", subscription=self.subscription.name, error=type(error).__name__)
+            log.warning("delivery.unavailable", subscription=self.subscription.name, error=_name(error))
             return [Retry(AWAY, counted=False)] * len(events)
         return [None] * len(events)
 
@@ -306,7 +306,7 @@ async def _hand_over(delivery: Delivery, departures: Sequence[_Departure]) -> No
                     await delivery.send_back(departure.body, attempt=departure.attempt, wait_seconds=departure.wait_seconds)
             except BusError as error:
                 # Nowhere to put it but here: holding the slot is what slows the consumer down until the broker takes it.
-                log.warning("delivery.no_custody", error=type(error).__name__)
+                log.warning("delivery.no_custody", error=_name(error))
                 await asyncio.sleep(CUSTODY_PAUSE_SECONDS)
             else:
                 return
@@ -314,3 +314,8 @@ async def _hand_over(delivery: Delivery, departures: Sequence[_Departure]) -> No
     async with asyncio.TaskGroup() as group:
         for departure in departures:
             group.create_task(hand_over(departure), name="hand_over")
+
+
+def _name(error: BaseException) -> str:
+    """A foreign exception's class: its text may quote what must not be logged."""
+    return type(error).__name__

@@ -1,6 +1,6 @@
 """A connection to RabbitMQ that is made again when it is lost.
 
-aio-pika's own robust connection restores channels and consumers behind our back, and a consumer that it could not restore is silent.
+aio-pika's own robust connection restores channels and consumers behind our back, and one that it could not restore is silent.
 Here whoever uses a channel sees it end, and opens the next one.
 """
 
@@ -117,7 +117,7 @@ class Link:
                         timeout=HANDSHAKE_SECONDS,
                         client_properties={"connection_name": f"chasqui {self._purpose}"},
                     )
-                except Exception as error:  # whatever it is, without this task there would never be a connection again
+                except Exception as error:  # noqa: BLE001  # whatever it is, without this task there would never be a connection again
                     log.warning("bus.not_connected", purpose=self._purpose, error=type(error).__name__)
                 else:
                     self._connected.set()
@@ -125,10 +125,15 @@ class Link:
                     await asyncio.wait([_closing(self._connection)])
                     self._connected.clear()
                     log.warning("bus.disconnected", purpose=self._purpose)
-                await asyncio.sleep(random.uniform(*RECONNECT_SECONDS))
+                await pause()
         finally:
             if self._connection is not None:
                 await quietly(self._connection.close())
+
+
+async def pause() -> None:
+    """Before the next try."""
+    await asyncio.sleep(random.uniform(*RECONNECT_SECONDS))  # noqa: S311  # spreads load, guards nothing
 
 
 async def quietly(ending: Awaitable[object]) -> None:

@@ -1,15 +1,15 @@
 """The bus of a single process: RabbitMQ's semantics over bytes, and no life of its own after the process's.
 
 Nothing is stored here. `publish` returns when every subscription has settled the batch, so the outbox row behind it stays until
-then and a killed process loses nothing. An event that is dead keeps its publisher waiting, because nothing else keeps the event:
-its row is tried again at the next start.
+then and a killed process loses nothing. An event that is dead keeps its publisher waiting, because nothing else keeps the
+event: its row is tried again at the next start.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -23,7 +23,7 @@ MAX_UNSETTLED: Final = 4096
 
 
 class MemoryBus:
-    """A handler must not wait for its own publishing: with many of them that wait would be for each other. The outbox does not."""
+    """A handler must not wait for what it publishes: many such waits could be for each other. The outbox does not wait."""
 
     def __init__(self, *, max_unsettled: int = MAX_UNSETTLED) -> None:
         self._queues: dict[str, _Queue] = {}
@@ -64,7 +64,7 @@ class MemoryBus:
         if self._closed:
             self._room.release()
             raise Refused("the bus is closed")
-        custody = _Custody(self, asyncio.get_running_loop().create_future())
+        custody = _Custody(self._no_longer_live, asyncio.get_running_loop().create_future())
         self._custodies.add(custody)
         for queue in queues:
             queue.inflow.put(_Parcel(queue, custody, batch.subject, batch.body))
@@ -111,7 +111,7 @@ class _Queue:
 class _Custody:
     """Counts the parcels that a publish became; its publisher waits until all are settled."""
 
-    bus: MemoryBus
+    on_end: Callable[[_Custody], None]
     settled: asyncio.Future[None]
     live: int = 0
     dead: int = 0
@@ -120,7 +120,7 @@ class _Custody:
         """One parcel is done with."""
         self.live -= 1
         if not self.live:
-            self.bus._no_longer_live(self)
+            self.on_end(self)
 
     def give_up(self) -> None:
         if not self.settled.done():
@@ -147,7 +147,7 @@ class _Parcel:
     async def send_back(self, body: bytes, *, attempt: int, wait_seconds: int) -> None:
         self.queue.put_later(_Parcel(self.queue, self.custody, self.subject, body, attempt), wait_seconds)
 
-    async def bury(self, body: bytes, code: str) -> None:  # said by the consumer already
+    async def bury(self, body: bytes, code: str) -> None:  # noqa: ARG002  # nothing is kept of the dead but their number
         self.queue.dead += 1
         self.custody.dead += 1
 

@@ -35,7 +35,7 @@ END_LEASES: Final = _sql["end_leases"]
 
 SWEEP_SECONDS: Final = 1.0
 SWEEP_ROWS: Final = 100
-MAX_PENDING_ROWS: Final = 4_000
+MAX_PENDING_ROWS: Final = 1_000
 """Rows kept in memory for relaying; beyond it they wait in the table for the sweep."""
 LAST_PUBLISHES_SECONDS: Final = 6.0
 """At the end, longest wait for confirms that are on their way (a publish gives up after 5)."""
@@ -130,7 +130,12 @@ class Outbox:
                 await asyncio.wait(publishes, timeout=LAST_PUBLISHES_SECONDS)
             for task in (*publishes, *tasks):
                 task.cancel()
-        await self._flush_deletes()
+        try:
+            await self._flush_deletes()
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("outbox.delete_unavailable", error=type(error).__name__)  # a sweep publishes those rows once more
 
     async def _publish(self, row_id: int, batch: Batch) -> None:
         try:

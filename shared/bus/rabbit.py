@@ -7,7 +7,6 @@ get through.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from typing import Final
 import structlog
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.exceptions import ChannelInvalidStateError
 
 from shared.bus import routing
 from shared.bus.consumer import Inflow, work
 from shared.bus.interface import BusError, Handler, QueueStats, StopSignal, Subscription, Uncertain
-from shared.bus.link import RECONNECT_SECONDS, SETUP_SECONDS, Link, losses_as, quietly
+from shared.bus.link import SETUP_SECONDS, Link, losses_as, pause, quietly
 from shared.bus.publisher import Publisher
 from shared.events.codec import Batch
 
@@ -64,7 +64,7 @@ class RabbitBus:
                 await stop.wait()
                 feeding.cancel()
         finally:
-            # Only now: acknowledgements on a closed channel would cost the connection, and what nobody has taken in hand goes back.
+            # Only now: acknowledgements on a closed channel would cost the connection. What nobody took in hand goes back.
             await feed.close()
 
     async def stats(self, subscription: Subscription) -> QueueStats:
@@ -97,7 +97,7 @@ class _Feed:
             else:
                 log.warning("bus.consumer_lost", subscription=self._subscription.name)
             await self.close()
-            await asyncio.sleep(random.uniform(*RECONNECT_SECONDS))
+            await pause()
 
     async def close(self) -> None:
         """The broker takes back what is not acknowledged."""
@@ -149,7 +149,10 @@ class _Delivery:
 
     @property
     def is_lost(self) -> bool:
-        return self.message.channel.is_closed
+        try:
+            return self.message.channel.is_closed
+        except ChannelInvalidStateError:  # aio-pika hands out no closed channel
+            return True
 
     async def ack(self) -> None:
         try:

@@ -9,8 +9,8 @@
                            messages expire after n seconds)
 
 All queues are quorum queues; what the broker moves by itself it moves at least once (`x-dead-letter-strategy`, which wants
-`reject-publish`). Such moving waits for a route as long as it takes, and one message without a route would hold up all behind it in
-the shared retry queue: hence `chasqui.return` with its alternate exchange, and not the default exchange.
+`reject-publish`). Such moving waits for a route as long as it takes, and messages without a route would hold up all behind them
+in the shared retry queue: hence `chasqui.return` with its alternate exchange, and not the default exchange.
 Arguments are limited to what RabbitMQ 3.10 to 4.x understand alike; a queue's arguments can never be changed, only its name.
 """
 

@@ -49,11 +49,12 @@ class Subscriber:
             spans: dict[str, Span] = {}
             handed = []
             for event in events:
-                if is_sampled(event.traceparent):
-                    span = stack.enter_context(self._span(event))
-                    spans[event.event_id] = span
-                    event = event.model_copy(update={"traceparent": span.traceparent})
-                handed.append(event)
+                if not is_sampled(event.traceparent):
+                    handed.append(event)
+                    continue
+                span = stack.enter_context(self._span(event))
+                spans[event.event_id] = span
+                handed.append(event.model_copy(update={"traceparent": span.traceparent}))
             try:
                 await self._handler(handed)
             except BatchFailed as failed:  # leaves the block another way: the spans of the others did not fail

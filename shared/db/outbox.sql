@@ -9,6 +9,9 @@ CREATE TABLE outbox (
     leased_until timestamptz NOT NULL DEFAULT now() + interval '15 seconds'
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
+-- A body lives for milliseconds; compressing it would cost more than writing it.
+ALTER TABLE outbox ALTER COLUMN body SET STORAGE EXTERNAL;
+
 CREATE TABLE inbox (
     subscription text        NOT NULL,
     event_id     text        NOT NULL COLLATE "C",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -16,7 +16,6 @@ async def open_client(
     connect_seconds: float = 2,
     total_seconds: float = 10,
     keepalive_seconds: float = 60,
-    trace_configs: Sequence[aiohttp.TraceConfig] = (),
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with at most `limit` connections in all; a request beyond them waits within `total_seconds`.
 
@@ -30,7 +29,6 @@ async def open_client(
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=True,
-        trace_configs=list(trace_configs),
         headers={"User-Agent": "chasqui"},
     ) as session:
         yield session

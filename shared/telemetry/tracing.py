@@ -120,7 +120,8 @@ class Tracing:
         flush.start()
         flush.join(FLUSH_SECONDS)
         if flush.is_alive() and self._otlp is not None:
-            self._otlp.shutdown()  # the rest is refused at once instead of tried
+            # The rest is refused at once instead of tried.
+            self._otlp.shutdown()  # type: ignore[no-untyped-call]  # the SDK left it so
 
     def span(
         self,

@@ -103,10 +103,8 @@ async def test_a_message_that_is_not_released_in_time_expires(api: Api) -> None:
 async def test_a_batch_of_a_thousand_is_sent(api: Api, content_type: str) -> None:
     tail = 1 if content_type.endswith("ndjson") else 2
     messages = [{"to": f"+1555{tail}{number:04d}50", "text": {"body": f"number {number}"}} for number in range(1000)]
-    if tail == 1:
-        body = "\n".join(json.dumps(message) for message in messages)
-    else:
-        body = json.dumps(messages)
+    lines = [json.dumps(message) for message in messages]
+    body = "\n".join(lines) if tail == 1 else f"[{','.join(lines)}]"
     async with api.session.post(
         f"{api.url}/api/messages/batch", data=body.encode(), headers={"Content-Type": content_type}
     ) as answer:

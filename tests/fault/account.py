@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any, Final
 
 from tests.fault.conftest import Scene
@@ -14,8 +15,7 @@ SETTLED: Final = frozenset({"sent", "delivered", "read"})
 async def send_batch(api: Api, scene: Scene, count: int, start: int = 0) -> list[str]:
     """Accept `count` messages to as many recipients; returns their ids."""
     batch = [
-        {"to": f"+1777{start + n:07d}", "from": scene.number_id, "text": {"body": f"message {start + n}"}}
-        for n in range(count)
+        {"to": f"+1777{start + n:07d}", "from": scene.number_id, "text": {"body": f"message {start + n}"}} for n in range(count)
     ]
     status, body = await api.call("POST", "/api/messages/batch", batch)
     assert status == 202, body
@@ -23,30 +23,44 @@ async def send_batch(api: Api, scene: Scene, count: int, start: int = 0) -> list
     return [result["id"] for result in body["results"]]
 
 
-async def until_books_balance(api: Api, scene: Scene, ids: list[str], seconds: float = 90.0) -> list[dict[str, Any]]:
-    """Wait until every message has arrived as far as the sandbox takes it; then compare with the sandbox's own ledger.
+async def until_all_are(api: Api, ids: list[str], statuses: Collection[str], seconds: float = 90.0) -> list[dict[str, Any]]:
+    """Wait until each of these messages has one of these statuses; returns them as the platform lists them."""
+    oldest = min(ids)
 
-    Every message is at the sandbox exactly once; none was lost, none came twice, and what was unknown is settled.
-    """
-
-    async def all_settled() -> list[dict[str, Any]]:
-        by_id = {message["id"]: message for message in await api.all_messages()}
+    async def reached() -> list[dict[str, Any]]:
+        by_id = {message["id"]: message for message in await api.all_messages(oldest)}
         mine = [by_id[one] for one in ids]
-        return mine if all(message["status"] in SETTLED for message in mine) else []
+        return mine if all(message["status"] in statuses for message in mine) else []
 
     try:
-        mine = await until(all_settled, "all messages to be settled", seconds)
+        found: list[dict[str, Any]] = await until(reached, f"all messages to be {sorted(statuses)}", seconds)
     except AssertionError as error:
-        counts = Counter(message["status"] for message in await api.all_messages())
+        counts = Counter(message["status"] for message in await api.all_messages(oldest))
         raise AssertionError(f"{error}; the platform says {dict(counts)}") from None
+    return found
+
+
+async def received_by_provider(scene: Scene, ids: list[str]) -> Counter[str]:
+    """How often the sandbox took each of these messages, whatever the attempt."""
     wanted = set(ids)
     received: Counter[str] = Counter()
     for record in await scene.sandbox.ledger():
         message_id = record["id"].rpartition(".")[0]
         if message_id in wanted:
             received[message_id] += record["count"]
+    return received
+
+
+async def until_books_balance(api: Api, scene: Scene, ids: list[str], seconds: float = 90.0) -> list[dict[str, Any]]:
+    """Wait until every message has arrived as far as the sandbox takes it; then compare with the sandbox's own ledger.
+
+    Every message is at the sandbox exactly once; none was lost, none came twice, and what was unknown is settled.
+    """
+    mine = await until_all_are(api, ids, SETTLED, seconds)
+    wanted = set(ids)
+    received = await received_by_provider(scene, ids)
     lost = wanted - received.keys()
     twice = {message_id: count for message_id, count in received.items() if count > 1}
     assert not lost, f"{len(lost)} lost"
     assert not twice, f"{len(twice)} sent twice"
-    return list(mine)
+    return mine

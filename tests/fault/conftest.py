@@ -36,10 +36,3 @@ async def embedded(tmp_path: Path) -> AsyncIterator[Scene]:
     """`make run`."""
     async with AsyncExitStack() as stack:
         yield await open_scene(stack, tmp_path, "run")
-
-
-@pytest.fixture
-async def stacked(tmp_path: Path, rabbit_url: str) -> AsyncIterator[Scene]:
-    """`make stack`, on the tests' broker or its own."""
-    async with AsyncExitStack() as stack:
-        yield await open_scene(stack, tmp_path, "stack")

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,14 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) 
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}")
         await asyncio.sleep(0.05)
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientConnectionError, TimeoutError):
+        return False
 
 
 class Platform:
@@ -78,8 +87,33 @@ class Platform:
         self.run = json.loads((self.folder / "home" / "run.json").read_text())
         return self.run
 
+    def process_of(self, name: str) -> dict[str, Any]:
+        """Its line in `run.json`, as it is now."""
+        found: dict[str, Any] = next(p for p in self.reread()["processes"] if p["name"] == name)
+        return found
+
     def pid_of(self, name: str) -> int:
-        return next(p["pid"] for p in self.reread()["processes"] if p["name"] == name)
+        return int(self.process_of(name)["pid"])
+
+    async def until_restarted(self, name: str, before: Mapping[str, Any], seconds: float = 40.0) -> dict[str, Any]:
+        """Wait until a process of the stack has been started again since `process_of` said `before`, and all services are ready."""
+
+        def restarted() -> dict[str, Any] | None:
+            now = self.process_of(name)
+            return now if now["restarts"] > before["restarts"] and now.get("pid") not in {None, before["pid"]} else None
+
+        found: dict[str, Any] = await until(restarted, f"{name} to be started again", seconds)
+        await self.until_ready(seconds)
+        return found
+
+    async def until_ready(self, seconds: float = 40.0) -> None:
+        """Wait until every service says that it is ready; the sandbox only knows whether it is there."""
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+            for variable, port in self.ports.items():
+                path = "health" if "SANDBOX" in variable else "ready"
+                url = f"http://127.0.0.1:{port}/{path}"
+                await until(partial(_answers, session, url), f"{variable} to be ready", seconds)
 
     def kill(self) -> None:
         """kill -9, of the process that a user would see."""
@@ -141,13 +175,14 @@ class Api:
         found: dict[str, Any] = await until(reached, f"{message_id} to be {statuses}", seconds)
         return found
 
-    async def all_messages(self) -> list[dict[str, Any]]:
+    async def all_messages(self, oldest: str = "") -> list[dict[str, Any]]:
+        """The newest first, down to the one with the id `oldest`."""
         found: list[dict[str, Any]] = []
         cursor = ""
         while True:
             page = await self.get(f"/api/messages?limit=500{cursor}")
-            found.extend(page["data"])
-            if "next_cursor" not in page:
+            found.extend(message for message in page["data"] if message["id"] >= oldest)
+            if "next_cursor" not in page or page["next_cursor"] is None or page["data"][-1]["id"] < oldest:
                 return found
             cursor = f"&cursor={page['next_cursor']}"
 
@@ -219,6 +254,17 @@ class Sandbox:
             page = await self.get(f"/control/ledger?limit=10000&cursor={page['next_cursor']}")
             records.extend(page["data"])
         return records
+
+    async def patch_behaviour(self, **changes: Any) -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.patch(f"{self.url}/control/behaviour", json=changes) as answer,
+        ):
+            assert answer.status == 200, await answer.text()
+
+    async def taken(self) -> int:
+        """Messages accepted since it was started."""
+        return int((await self.get("/control/ledger/summary"))["accepted"])
 
     async def _answers(self) -> bool:
         try:

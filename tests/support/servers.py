@@ -23,11 +23,11 @@ from typing import Final, Protocol
 import asyncpg
 import pytest
 
+from local.broker import Broker, find_broker
 from local.errors import LocalError
 from local.postgres import Postgres
 from local.valkey import Valkey
 from shared.db.migrate import migrate
-from local.broker import Broker, find_broker
 
 # The data is thrown away, so nothing need reach the disk.
 FAST: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}

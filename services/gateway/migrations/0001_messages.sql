@@ -86,6 +86,7 @@ CREATE TABLE webhooks (
     quarantined text,
     traceparent text
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE webhooks ALTER COLUMN body SET STORAGE EXTERNAL;  -- short-lived: not worth compressing
 CREATE INDEX webhooks_waiting ON webhooks (id) WHERE quarantined IS NULL;
 
 -- Inbound messages already taken: the provider repeats itself for up to seven days.

@@ -1,22 +1,24 @@
 """The call: `POST /{version}/{phone_number_id}/messages`.
 
-One try, no redirects; connect within 2 s, the whole within 10. `on_departure` is called at the last moment before the request is
-written to the connection: what fails before it surely did not leave.
+One try, no redirects; connect within 2 s, the whole within 10. A body tells when it is about to be written to the connection: what
+fails before that surely did not leave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
 import orjson
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
 
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import NotSent, Outcome, Unknown
 from services.sender.provider.errors import outcome_of
+from shared.telemetry.tracing import is_sampled
 
 API_VERSION: Final = "v23.0"
 CONNECT_SECONDS: Final = 2.0
@@ -26,38 +28,35 @@ ANSWER_LIMIT_BYTES: Final = 65_536
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS)
 
 
-@dataclass(slots=True)
-class Departure:
-    """Whether a request has begun to leave; set by the connection, read by whoever must judge a failure."""
+class Departing(aiohttp.BytesPayload):
+    """A request's JSON that calls `on_departure` right before its bytes, headers included, are written to the connection.
 
-    on_departure: Callable[[], None]
-    began: bool = False
+    aiohttp holds the headers back until the body comes, so nothing has left before. `has_departed` tells whoever judges a failure.
+    """
+
+    def __init__(self, body: bytes, on_departure: Callable[[], None]) -> None:
+        super().__init__(body, content_type="application/json")
+        self._on_departure = on_departure
+        self.has_departed = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if not self.has_departed:
+            self.has_departed = True
+            self._on_departure()
+        await super().write_with_length(writer, content_length)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Route:
-    """Where a number's messages go and with which token."""
+    """Where a number's messages go, and the headers that let them in. Holds the token, so it has no `repr`."""
 
-    url: str
-    access_token: str
+    url: URL
+    headers: dict[str, str]
 
     @classmethod
     def of(cls, provider_url: str, phone_number_id: str, access_token: str) -> Route:
-        return cls(f"{provider_url.rstrip('/')}/{API_VERSION}/{phone_number_id}/messages", access_token)
-
-
-def departures() -> aiohttp.TraceConfig:
-    """Tells each request's `Departure` when its bytes are about to be written; give it to the session."""
-
-    async def on_chunk(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-        departure: Departure = context.trace_request_ctx
-        if not departure.began:
-            departure.began = True
-            departure.on_departure()
-
-    config = aiohttp.TraceConfig()
-    config.on_request_chunk_sent.append(on_chunk)
-    return config
+        url = URL(f"{provider_url.rstrip('/')}/{API_VERSION}/{phone_number_id}/messages")
+        return cls(url, {"Authorization": f"Bearer {access_token}"})
 
 
 def request_body(attempt: AttemptId, to: str, content: dict[str, Any]) -> bytes:
@@ -73,21 +72,25 @@ def request_body(attempt: AttemptId, to: str, content: dict[str, Any]) -> bytes:
     )
 
 
-async def send(session: aiohttp.ClientSession, route: Route, body: bytes, departure: Departure, traceparent: str) -> Outcome:
+async def send(session: aiohttp.ClientSession, route: Route, body: Departing, traceparent: str) -> Outcome:
     """Call once. Every failure is an outcome; only cancellation passes through."""
-    headers = {
-        "Authorization": f"Bearer {route.access_token}",
-        "Content-Type": "application/json",
-        "traceparent": traceparent,
-    }
+    headers = {**route.headers, "traceparent": traceparent} if is_sampled(traceparent) else route.headers
     try:
-        async with session.post(
-            route.url, data=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False, trace_request_ctx=departure
-        ) as response:
-            answer = await response.content.read(ANSWER_LIMIT_BYTES)
-            while not response.content.at_eof() and len(answer) < ANSWER_LIMIT_BYTES:
-                answer += await response.content.read(ANSWER_LIMIT_BYTES - len(answer))
+        async with session.post(route.url, data=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False) as response:
+            answer = await _bounded(response)
             return outcome_of(response.status, answer, response.headers.get("Retry-After"))
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
         code = f"connection.{type(error).__name__}"
-        return Unknown(code) if departure.began else NotSent(code)
+        return Unknown(code) if body.has_departed else NotSent(code)
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The answer's body, or as much of it as any real answer has."""
+    if response.content_length is not None and response.content_length <= ANSWER_LIMIT_BYTES:
+        return await response.read()
+    answer = bytearray()
+    async for chunk in response.content.iter_any():
+        answer += chunk
+        if len(answer) > ANSWER_LIMIT_BYTES:
+            break
+    return bytes(answer)

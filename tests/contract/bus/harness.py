@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from shared.bus.interface import Bus, Handler, RetryPolicy, Subscription
 from shared.events.codec import Batch, encode
@@ -24,6 +25,11 @@ def subscription(
 ) -> Subscription:
     """One attempt unless `schedule` says more."""
     return Subscription(name, events or (Happened,), RetryPolicy(schedule), concurrency, prefetch, max_events)
+
+
+def started(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task whose end the test itself looks at."""
+    return asyncio.create_task(coroutine)  # noqa: TID251
 
 
 async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = DEADLINE_SECONDS) -> None:
@@ -50,7 +56,7 @@ class Publishing:
             self.events([event])
 
     def batch(self, batch: Batch) -> None:
-        self._tasks.append(asyncio.create_task(self.bus.publish(batch)))
+        self._tasks.append(started(self.bus.publish(batch)))
 
     async def handed_over(self) -> None:
         """Return when the bus holds all of it."""

@@ -40,9 +40,7 @@ async def bus(broker: RabbitMQ, request: pytest.FixtureRequest) -> AsyncIterator
 
 
 @pytest.mark.parametrize("end", [RabbitMQ.stop, RabbitMQ.kill], ids=["stopped", "killed"])
-async def test_nothing_confirmed_is_lost_when_the_broker_restarts_under_load(
-    broker: RabbitMQ, bus: Bus, end: object
-) -> None:
+async def test_nothing_confirmed_is_lost_when_the_broker_restarts_under_load(broker: RabbitMQ, bus: Bus, end: object) -> None:
     loaded = subscription(concurrency=2)
     await bus.declare([loaded])
     # RabbitMQ 3.10 writes the list of its quorum queues half a second late; one killed before has a queue without a leader.

@@ -1,0 +1,56 @@
+"""One event of every kind, all fields set."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from shared.events import catalogue
+from shared.events.event import Event, registered_events
+
+MOMENT: Final = datetime(2026, 11, 20, 9, 30, 15, 123456, UTC)
+_VALUES: Final[dict[str, Any]] = {
+    "event_id": "evt_06b9q1k8g5t0v2c4d6e8f0g2h4",
+    "occurred_at": MOMENT,
+    "tenant_id": "tnt_06b9q1k8g5t0v2c4d6e8f0g2h4",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "message_id": "msg_06b9q1k8g5t0v2c4d6e8f0g2h4",
+    "number_id": "num_06b9q1k8g5t0v2c4d6e8f0g2h4",
+    "attempt": 2,
+    "failures": 1,
+    "wamid": "wamid.HBgLMTU1NTEyMzQ1NjcVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3RTcA",
+    "to": "+15551234567",
+    "sender": "+15551234567",
+    "sender_name": "Ada",
+    "content": {"type": "text", "text": {"body": "Grüße 🌍", "preview_url": None}},
+    "tier": catalogue.Tier.HIGH,
+    "not_before": MOMENT + timedelta(hours=1),
+    "expires_at": MOMENT + timedelta(hours=2),
+    "received_at": MOMENT.replace(microsecond=0),
+    "status": catalogue.DeliveryStatus.FAILED,
+    "status_at": MOMENT.replace(microsecond=0),
+    "error_code": "provider.131026",
+    "started_at": MOMENT,
+    "retry_at": MOMENT + timedelta(seconds=6),
+    "code": "provider.131056",
+    "detail": "Pair rate limit hit.",
+    "counted": False,
+    "revision": 3,
+    "phone_number_id": "106540352242922",
+    "provider_url": "https://graph.facebook.com",
+    "sealed_access_token": "c2VhbGVk",
+    "messages_per_second": 80,
+}
+
+
+def kinds() -> dict[str, type[Event]]:
+    """The events of the catalogue by subject; tests declare some of their own, which do not count."""
+    return {subject: event for subject, event in registered_events().items() if event.__module__ == catalogue.__name__}
+
+
+def samples() -> dict[str, Event]:
+    """An event of every kind by subject."""
+    return {
+        subject: kind(**{name: _VALUES[name] for name in kind.model_fields})  # a KeyError asks for a value of the new field
+        for subject, kind in kinds().items()
+    }

@@ -1,0 +1,116 @@
+"""Events to bytes and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import Permanent
+from shared.events.catalogue import MessageAccepted, MessageCanceled, MessageReceived
+from shared.events.codec import decode, encode
+from shared.events.event import MAX_BATCH_EVENTS, Event
+from shared.ids import MessageId, TenantId, new_id
+from tests.contract.events.samples import samples
+
+free_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def canceled(count: int) -> list[MessageCanceled]:
+    return [MessageCanceled(tenant_id=TenantId("t"), message_id=MessageId(new_id("msg"))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("subject", sorted(samples()))
+def test_every_kind_of_event_comes_back_as_it_was(subject: str) -> None:
+    event = samples()[subject]
+    (batch,) = encode([event])
+    assert (batch.subject, batch.count) == (subject, 1)
+    assert list(decode(batch.subject, batch.body)) == [event]
+
+
+@given(content=st.dictionaries(st.text(max_size=5), free_json, max_size=4), name=st.none() | st.text())
+def test_whatever_json_a_content_holds_comes_back_as_it_was(content: dict[str, Any], name: str | None) -> None:
+    sample = samples()["message.received.v1"]
+    assert isinstance(sample, MessageReceived)
+    event = MessageReceived(**{**dict(sample), "content": content, "sender_name": name})
+    (batch,) = encode([event])
+    assert list(decode(batch.subject, batch.body)) == [event]
+
+
+def test_what_is_not_there_is_not_written() -> None:
+    (batch,) = encode([MessageCanceled(tenant_id=TenantId("t"), message_id=MessageId("m"))])
+    assert b"traceparent" not in batch.body
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (256, [256]), (257, [256, 1]), (600, [256, 256, 88])])
+def test_batches_are_cut_at_256_and_keep_the_order(count: int, sizes: list[int]) -> None:
+    assert MAX_BATCH_EVENTS == 256
+    events = canceled(count)
+    batches = encode(events)
+    assert [batch.count for batch in batches] == sizes
+    assert [event for batch in batches for event in decode(batch.subject, batch.body)] == events
+
+
+def test_events_of_several_kinds_make_a_batch_each_in_the_order_of_their_kind() -> None:
+    first, second = canceled(2), samples()["message.sent.v1"]
+    batches = encode([first[0], second, first[1]])
+    assert [(batch.subject, list(decode(batch.subject, batch.body))) for batch in batches] == [
+        ("message.canceled.v1", first),
+        ("message.sent.v1", [second]),
+    ]
+
+
+def test_an_unknown_subject_is_dead_at_once() -> None:
+    with pytest.raises(Permanent) as caught:
+        decode("message.accepted.v9", b"[]")
+    assert caught.value.code == "event.unknown_subject"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[",
+        b"{}",
+        b"null",
+        b"[1]",
+        b"[{}]",
+        b"\xff",
+        b'[{"tenant_id": "t", "message_id": 5}]',
+        b'[{"tenant_id": "t", "message_id": "m", "occurred_at": "2026-11-20T10:00:00"}]',
+    ],
+)
+def test_bytes_that_are_no_events_are_dead_at_once_and_quoted_nowhere(body: bytes) -> None:
+    with pytest.raises(Permanent) as caught:
+        decode("message.canceled.v1", body)
+    assert caught.value.code == "event.malformed"
+    assert str(caught.value) == "event.malformed"
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_else(body: bytes) -> None:
+    try:
+        decode("message.accepted.v1", body)
+    except Permanent as error:
+        assert error.code == "event.malformed"
+
+
+def test_fields_of_a_newer_writer_are_passed_over() -> None:
+    event = samples()["message.accepted.v1"]
+    assert isinstance(event, MessageAccepted)
+    (batch,) = encode([event])
+    newer = batch.body.replace(b'[{"', b'[{"invented_later":{"a":[1]},"', 1)
+    assert list(decode(batch.subject, newer)) == [event]
+
+
+def test_a_name_and_version_is_declared_once() -> None:
+    with pytest.raises(TypeError, match=r"message\.sent\.v1 is declared twice"):
+
+        class _Again(Event, name="message.sent", version=1, owner="sender"):
+            """Twice."""
