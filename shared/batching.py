@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class Full(Exception):
-    """Too many items wait already; the caller should turn its own caller away."""
+    """Too many items wait already, or nobody flushes them any more; the caller should turn its own caller away."""
 
 
 class Batcher(Generic[Item, Result]):
@@ -44,10 +44,11 @@ class Batcher(Generic[Item, Result]):
         self._concurrency = concurrency
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._wake = asyncio.Event()
+        self._ended = False
 
     async def submit(self, item: Item) -> Result:
         """The item's result, once its flush has ended. Raises `Full`, or what the flush raised."""
-        if len(self._waiting) >= self._max_waiting:
+        if self._ended or len(self._waiting) >= self._max_waiting:
             raise Full(self.name)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
@@ -55,11 +56,18 @@ class Batcher(Generic[Item, Result]):
         return await future
 
     async def run(self, stop: StopSignal) -> None:
-        async with asyncio.TaskGroup() as group:
-            workers = [group.create_task(self._work(stop), name=f"{self.name}.{number}") for number in range(self._concurrency)]
-            await stop.wait()
-            self._wake.set()
-            await asyncio.wait(workers)
+        try:
+            async with asyncio.TaskGroup() as group:
+                workers = [
+                    group.create_task(self._work(stop), name=f"{self.name}.{number}") for number in range(self._concurrency)
+                ]
+                await stop.wait()
+                self._wake.set()
+                await asyncio.wait(workers)
+        finally:
+            self._ended = True
+            for _, future in self._waiting:  # none, unless we were cancelled
+                future.cancel()
 
     async def _work(self, stop: StopSignal) -> None:
         while True:

@@ -4,8 +4,9 @@ A component is anything with a `name`, a `stage` and `async def run(stop)` that 
 earlier or raises ends the process: the orchestrator restarts a whole thing, not half of one.
 
 On SIGTERM or SIGINT the stages stop in their order: INTAKE (servers: no new requests, those in hand end), CONSUME (no new
-deliveries, those in hand end), WORK (loops and sends in flight), RELAY (the outbox). All of that has `drain_seconds`; what is not
-done by then is cancelled - its deliveries and rows come back elsewhere. Then the resources close, last opened first.
+deliveries, those in hand end), WORK (loops and sends in flight), RELAY (the outbox). All of that has `drain_seconds`, of which each
+stage leaves a share to every later one; what is not done by then is cancelled - its deliveries and rows come back elsewhere. Then
+the resources close, last opened first.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from shared.bus.interface import StopSignal
 log = structlog.get_logger(__name__)
 
 WATCHDOG_GRACE_SECONDS: Final = 5.0
+STAGE_SHARE: Final = 0.1
+"""Of `drain_seconds`, what a stage that hangs must leave to each later one."""
 
 
 class Stage(IntEnum):
@@ -111,7 +114,8 @@ async def _run_components(
             staged = [task for task, component in tasks.items() if component.stage is stage]
             if not staged:
                 continue
-            left = max(0.0, deadline - asyncio.get_running_loop().time())
+            later = len({component.stage for component in components if component.stage > stage})
+            left = max(0.0, deadline - later * STAGE_SHARE * drain_seconds - asyncio.get_running_loop().time())
             _, late = await asyncio.wait(staged, timeout=left)
             for task in late:
                 log.warning("component.drain_timed_out", component=task.get_name())

@@ -40,6 +40,7 @@ def is_unavailable(error: BaseException) -> bool:
         # One class for "the connection is closed" and for wrong arguments; only its text tells them apart (asyncpg 0.32).
         return "clos" in str(error)
     if isinstance(error, asyncpg.InternalClientError):
-        # How a connection answers that was lost a moment ago, before it has noticed (asyncpg 0.32). Its other texts tell of bugs.
-        return '"failed" state' in str(error)
+        # What a connection says that the server has just ended, before it is closed (asyncpg 0.32): two of our own statements at
+        # once would be an InterfaceError.
+        return not isinstance(error, asyncpg.ProtocolError)
     return isinstance(error, _AWAY) and not isinstance(error, _OUR_FILES)
