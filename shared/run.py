@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ from shared.bus.interface import StopSignal
 log = structlog.get_logger(__name__)
 
 WATCHDOG_GRACE_SECONDS: Final = 5.0
+GC_THRESHOLDS: Final = (50_000, 20, 50)
 STAGE_SHARE: Final = 0.1
 """Of `drain_seconds`, what a stage that hangs must leave to each later one."""
 
@@ -145,6 +147,10 @@ def main(builders: Sequence[Builder], *, drain_seconds: float, on_started: Calla
             loop.add_signal_handler(number, on_signal)
         await run(builders, drain_seconds=drain_seconds, stop=stop, on_started=on_started)
 
+    # What was imported lives as long as the process; batches make and drop tens of thousands of objects, which the usual thresholds
+    # would search for cycles again and again.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         uvloop.run(run_until_signal())
     except ExceptionGroup:

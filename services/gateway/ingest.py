@@ -89,7 +89,14 @@ async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracin
 
 async def _tell_reports(unit: Unit, reports: Sequence[Report], sources: dict[str, WebhookSource], tracing: Tracing) -> None:
     """Raise the states of our own messages; reports of others' are absorbed, repeated ones tell nothing new."""
-    ours = await messages.reported(unit.connection, list({r.message_id for r in reports if r.message_id is not None}))
+    named = {
+        (source.tenant_id, report.message_id)
+        for report in reports
+        if report.message_id is not None and (source := sources.get(report.phone_number_id)) is not None
+    }
+    if not named:
+        return
+    ours = await messages.reported(unit.connection, sorted(named))
     changes: dict[tuple[str, str, object], tuple[Change, Report, str | None]] = {}
     for report in reports:
         source, row = sources.get(report.phone_number_id), ours.get(report.message_id or "")

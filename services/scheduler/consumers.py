@@ -29,7 +29,11 @@ _CANCEL_POLICY: Final = RetryPolicy(schedule_seconds=(1,) * 30)
 
 HOLD: Final = Subscription("scheduler.hold", (MessageAccepted,), _POLICY, concurrency=2)
 SETTLE: Final = Subscription(
-    "scheduler.settle", (MessageSent, MessageFailed, MessageDeferred, MessageUnsettled), _POLICY, concurrency=2
+    "scheduler.settle",
+    (MessageSent, MessageFailed, MessageDeferred, MessageUnsettled),
+    _POLICY,
+    concurrency=2,
+    max_events=1_024,
 )
 CANCEL: Final = Subscription("scheduler.cancel", (MessageCancelRequested,), _CANCEL_POLICY)
 NUMBERS: Final = Subscription("scheduler.numbers", (NumberConnected,), _POLICY)

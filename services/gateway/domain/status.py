@@ -44,6 +44,7 @@ class Status(StrEnum):
     READ = "read"
 
 
+# No two alike, so that the status does not depend on the order in which changes are told.
 RANKS: Final = {
     Status.ACCEPTED: 10,
     Status.SCHEDULED: 20,
@@ -51,10 +52,10 @@ RANKS: Final = {
     Status.SENDING: 40,
     Status.UNKNOWN: 45,
     Status.SENT: 50,
-    Status.CANCELED: 55,
-    Status.EXPIRED: 55,
     Status.SUPPRESSED: 55,
-    Status.FAILED: 55,
+    Status.EXPIRED: 56,
+    Status.CANCELED: 57,
+    Status.FAILED: 58,
     Status.DELIVERED: 60,
     Status.READ: 70,
 }

@@ -30,6 +30,7 @@ _WA_ID: Final = re.compile(r"[0-9]{6,20}")
 _LATEST: Final = 4_102_444_800  # the year 2100
 _MILLISECONDS_FROM: Final = 100_000_000_000
 _LONGEST_ID: Final = 512
+_DEEPEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,8 @@ def _inbound(message: dict[str, Any], phone_number_id: str, names: dict[str, str
     if wamid is None or at is None or not isinstance(sender, str) or not _WA_ID.fullmatch(sender):
         return None
     content: dict[str, Any] = {key: message[key] for key in _CONTENT_KEYS if key in message}
+    if _is_deeper(content, _DEEPEST):
+        return None
     content["type"] = kind if isinstance(kind, str) else next(iter(content), "unsupported")
     return Inbound(phone_number_id, wamid, f"+{sender}", names.get(sender), _storable(content), at)
 
@@ -173,6 +176,14 @@ def _storable(value: Any) -> Any:
     if isinstance(value, list):
         return [_storable(inner) for inner in value]
     return str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """True where `value` is nested deeper than every hop can carry: encoders and this very reader recurse."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in inner)
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:

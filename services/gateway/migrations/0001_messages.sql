@@ -33,8 +33,9 @@ CREATE INDEX numbers_tenant ON numbers (tenant_id, id);
 CREATE INDEX numbers_verify_token ON numbers (verify_token_digest);
 
 -- The public state of every message. status_rank orders the states, so that one only climbs (services/gateway/domain/status.py).
+-- One index serves everything: by id, and a tenant's newest first.
 CREATE TABLE messages (
-    id           text COLLATE "C" PRIMARY KEY,
+    id           text COLLATE "C" NOT NULL,
     tenant_id    text COLLATE "C" NOT NULL,
     number_id    text COLLATE "C" NOT NULL,
     recipient    text        NOT NULL,
@@ -52,9 +53,9 @@ CREATE TABLE messages (
     error_detail text,
     traceparent  text,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    updated_at   timestamptz NOT NULL DEFAULT now()
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
-CREATE INDEX messages_tenant ON messages (tenant_id, id DESC);
 
 -- Every state a message was ever told to be in, late and lower ones too. Told twice is written once.
 CREATE TABLE timeline (

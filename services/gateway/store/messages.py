@@ -60,7 +60,7 @@ async def insert(connection: Connection, messages: Sequence[Message]) -> None:
 async def apply(connection: Connection, changes: Sequence[Change]) -> set[tuple[str, str, datetime]]:
     """Write the timeline and raise the status where it climbs; returns the entries that were new as (message, status, time)."""
     tops = highest(changes)
-    await connection.fetch(LOCK_MESSAGES, [c.message_id for c in tops])
+    await connection.execute(LOCK_MESSAGES, [c.tenant_id for c in tops], [c.message_id for c in tops])
     rows = await connection.fetch(
         INSERT_TIMELINE,
         [c.message_id for c in changes],
@@ -101,6 +101,7 @@ async def page(
     return await pool.fetch(SELECT_MESSAGES_BY_STATUS, tenant_id, before or AFTER_ALL, limit, status)
 
 
-async def reported(connection: Connection, message_ids: Sequence[MessageId]) -> dict[str, asyncpg.Record]:
-    """Rows of id, tenant_id, number_id, traceparent by id."""
-    return {row["id"]: row for row in await connection.fetch(SELECT_REPORTED, list(message_ids))}
+async def reported(connection: Connection, messages: Sequence[tuple[TenantId, MessageId]]) -> dict[str, asyncpg.Record]:
+    """Rows of id, number_id, traceparent by id, of those that are the tenants' own."""
+    rows = await connection.fetch(SELECT_REPORTED, [tenant for tenant, _ in messages], [message for _, message in messages])
+    return {row["id"]: row for row in rows}

@@ -72,7 +72,7 @@ ON CONFLICT DO NOTHING
 RETURNING message_id, status, at
 
 -- name: raise_status
--- Takes message ids in order with tenant, status, rank, time, wamid, code and detail; a message that stands as high stays, but learns
+-- Takes messages with tenant, status, rank, time, wamid, code and detail; a message that stands as high stays, but learns
 -- its wamid.
 UPDATE messages
 SET status = CASE WHEN t.rank > status_rank THEN t.status ELSE messages.status END,
@@ -87,8 +87,9 @@ WHERE messages.id = t.id AND messages.tenant_id = t.tenant_id
   AND (t.rank > status_rank OR (messages.wamid IS NULL AND t.wamid IS NOT NULL))
 
 -- name: lock_messages
--- Takes message ids; locks the rows in one order, so that two batches never wait for each other.
-SELECT id FROM messages WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
+-- Takes tenants and message ids; locks the rows in one order, so that two batches never wait for each other.
+SELECT messages.id FROM messages JOIN unnest($1::text[], $2::text[]) AS t (tenant_id, id) USING (tenant_id, id)
+ORDER BY tenant_id, messages.id FOR UPDATE OF messages
 
 -- name: select_message
 -- Takes tenant and id.
@@ -107,8 +108,9 @@ SELECT * FROM messages WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $
 SELECT * FROM messages WHERE tenant_id = $1 AND id < $2 AND status = $4 ORDER BY id DESC LIMIT $3
 
 -- name: select_reported
--- Takes message ids; returns whose they are, for reports.
-SELECT id, tenant_id, number_id, traceparent FROM messages WHERE id = ANY($1::text[])
+-- Takes tenants and message ids; returns the numbers and traces of those that are theirs, for reports.
+SELECT messages.id, number_id, traceparent
+FROM messages JOIN unnest($1::text[], $2::text[]) AS t (tenant_id, id) USING (tenant_id, id)
 
 -- name: claim_key
 -- Takes tenant, route, key and fingerprint; returns a row where the key is new. Waits for a transaction that has just claimed it.

@@ -31,5 +31,4 @@ CREATE TABLE attempts (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX attempts_submitting ON attempts (lease_until) WHERE state = 'submitting';
-CREATE INDEX attempts_instance ON attempts (instance) WHERE state = 'submitting';
 CREATE INDEX attempts_started_at ON attempts USING brin (started_at);

@@ -1,0 +1,157 @@
+"""The provider's payloads: what is good in them is read, and nothing in them raises."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.domain.webhook import phone_number_ids, read
+from shared.events.catalogue import DeliveryStatus
+
+NUMBER = "106540352242922"
+AT = datetime(2026, 11, 20, 10, tzinfo=UTC)
+STAMP = str(int(AT.timestamp()))
+MESSAGE = "msg_06b9q1k8g5t0v2c4d6e8f0g2h4"
+
+STATUS: dict[str, Any] = {
+    "id": "wamid.out",
+    "status": "delivered",
+    "timestamp": STAMP,
+    "recipient_id": "15551234567",
+    "biz_opaque_callback_data": f"{MESSAGE}.2",
+}
+INBOUND: dict[str, Any] = {"id": "wamid.in", "from": "15551234567", "timestamp": STAMP, "type": "text", "text": {"body": "hi"}}
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([STAMP, NUMBER, "delivered", "text"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["entry", "changes", "value", "metadata", "phone_number_id", "statuses", "messages", "contacts", "id", "timestamp", "from"]
+        )
+        | st.text(max_size=4),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=15,
+)
+
+
+def payload(*values: Any) -> dict[str, Any]:
+    return {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": v} for v in values]}]}
+
+
+def value(**parts: Any) -> dict[str, Any]:
+    return {"messaging_product": "whatsapp", "metadata": {"phone_number_id": NUMBER}, **parts}
+
+
+def test_a_report_names_its_message_and_attempt() -> None:
+    (report,) = read(payload(value(statuses=[STATUS]))).reports
+    assert (report.phone_number_id, report.wamid, report.status, report.at) == (NUMBER, "wamid.out", DeliveryStatus.DELIVERED, AT)
+    assert (report.message_id, report.attempt, report.error_code) == (MESSAGE, 2, None)
+
+
+@pytest.mark.parametrize(
+    "name", [None, "", "somebody else's", f"{MESSAGE}", f"{MESSAGE}.", f"{MESSAGE}.x", f"{MESSAGE}.1234567", f"{MESSAGE}.٣", 5, {}, []]
+)
+def test_a_name_that_is_not_ours_is_nobodys(name: Any) -> None:
+    (report,) = read(payload(value(statuses=[{**STATUS, "biz_opaque_callback_data": name}]))).reports
+    assert (report.message_id, report.attempt) == (None, None)
+
+
+def test_a_failure_carries_the_first_readable_code() -> None:
+    errors = [{"code": "131000"}, {"title": "x"}, 7, {"code": 131026, "title": "Undeliverable"}, {"code": 1}]
+    (report,) = read(payload(value(statuses=[{**STATUS, "status": "failed", "errors": errors}]))).reports
+    assert (report.status, report.error_code) == (DeliveryStatus.FAILED, "provider.131026")
+
+
+def test_played_is_read() -> None:
+    (report,) = read(payload(value(statuses=[{**STATUS, "status": "played"}]))).reports
+    assert report.status is DeliveryStatus.READ
+
+
+def test_an_inbound_message_has_its_sender_and_content() -> None:
+    contacts = [{"wa_id": "15550000000", "profile": {"name": "Bob"}}, {"wa_id": "15551234567", "profile": {"name": "Ada"}}]
+    (message,) = read(payload(value(contacts=contacts, messages=[{**INBOUND, "context": {"id": "wamid.x"}, "unheard_of": 1}]))).inbound
+    assert (message.wamid, message.sender, message.sender_name, message.at) == ("wamid.in", "+15551234567", "Ada", AT)
+    assert message.content == {"type": "text", "text": {"body": "hi"}, "context": {"id": "wamid.x"}}
+
+
+@pytest.mark.parametrize("stamp", [STAMP, int(STAMP), STAMP + "123", int(STAMP) * 1000 + 123])
+def test_times_come_as_text_or_number_in_seconds_or_milliseconds(stamp: str | int) -> None:
+    reading = read(payload(value(statuses=[{**STATUS, "timestamp": stamp}], messages=[{**INBOUND, "timestamp": stamp}])))
+    assert [report.at for report in reading.reports] == [AT]
+    assert [message.at for message in reading.inbound] == [AT]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"timestamp": bad} for bad in (None, "", "soon", "-1", 0, -5, 1.5, True, "9" * 20, 10**30, "١٢٣", [], "4102444800")),
+        *({"id": bad} for bad in (None, "", 5, "x" * 513, "a\0b")),
+        *({"status": bad} for bad in (None, "teleported", 5, ["sent"])),
+        {"type": "payment"},
+    ],
+)
+def test_a_report_that_cannot_be_understood_costs_itself_only(change: dict[str, Any]) -> None:
+    reading = read(payload(value(statuses=[STATUS, {**STATUS, **change}, STATUS], messages=[INBOUND])))
+    assert (len(reading.reports), len(reading.inbound), reading.not_understood) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [*({"from": bad} for bad in (None, "", "+15551234567", "abc", 15551234567, "1" * 21)), {"id": None}, {"timestamp": "soon"}],
+)
+def test_a_message_that_cannot_be_understood_costs_itself_only(change: dict[str, Any]) -> None:
+    reading = read(payload(value(statuses=[STATUS], messages=[INBOUND, {**INBOUND, **change}, INBOUND])))
+    assert (len(reading.reports), len(reading.inbound), reading.not_understood) == (1, 2, 1)
+
+
+def test_parts_about_no_number_are_counted_and_the_others_read() -> None:
+    account = {"event": "ACCOUNT_UPDATE"}
+    reading = read(payload(account, value(statuses=[STATUS]), {"metadata": {"phone_number_id": 5}}))
+    assert (len(reading.reports), reading.not_understood) == (1, 2)
+
+
+def test_missing_types_are_told_from_the_content() -> None:
+    untyped = {key: part for key, part in INBOUND.items() if key != "type"}
+    bare = {key: part for key, part in untyped.items() if key != "text"}
+    reading = read(payload(value(messages=[untyped, bare])))
+    assert [message.content for message in reading.inbound] == [{"type": "text", "text": {"body": "hi"}}, {"type": "unsupported"}]
+
+
+def test_what_the_database_cannot_hold_is_replaced() -> None:
+    contacts = [{"wa_id": "15551234567", "profile": {"name": "A\0da"}}]
+    (message,) = read(payload(value(contacts=contacts, messages=[{**INBOUND, "text": {"bo\0dy": ["a\0b", 2**64 - 1, 2**53]}}]))).inbound
+    assert message.sender_name == "A\ufffdda"
+    assert message.content["text"] == {"bo\ufffddy": ["a\ufffdb", str(2**64 - 1), 2**53]}
+
+
+@given(any_json)
+def test_no_json_makes_the_reader_raise(tree: Any) -> None:
+    assert isinstance(phone_number_ids(tree), set)
+    assert read(tree).not_understood >= 0
+
+
+@given(st.lists(any_json, max_size=3), st.lists(any_json, max_size=3), st.lists(any_json, max_size=3))
+def test_good_parts_are_read_even_beside_broken_ones(statuses: list[Any], messages: list[Any], contacts: list[Any]) -> None:
+    tree = payload(value(statuses=[*statuses, STATUS], messages=[INBOUND, *messages], contacts=contacts), *statuses)
+    reading = read(tree)
+    assert MESSAGE in {report.message_id for report in reading.reports}
+    assert "wamid.in" in {message.wamid for message in reading.inbound}
+    assert NUMBER in phone_number_ids(tree)
+
+
+@pytest.mark.parametrize("depth", [40, 200, 900])
+def test_a_content_of_any_depth_is_read_or_set_aside(depth: int) -> None:
+    text = json.dumps(payload(value(messages=[INBOUND, {**INBOUND, "id": "wamid.deep", "text": "DEEP"}], statuses=[STATUS])))
+    reading = read(orjson.loads(text.replace('"DEEP"', "[" * depth + "]" * depth)))
+    assert len(reading.reports) == 1
+    assert reading.inbound[0].wamid == "wamid.in"
+    assert len(reading.inbound) + reading.not_understood == 2
