@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -35,7 +36,14 @@ class Welcome:
     stage: Stage = Stage.INTAKE
 
     async def run(self, stop: StopSignal) -> None:
-        await connect_sandbox(self.ports, self.kept)
+        async with asyncio.TaskGroup() as group:
+            connecting = group.create_task(connect_sandbox(self.ports, self.kept), name="local.connect")
+            stopping = group.create_task(stop.wait(), name="local.stop")
+            await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            connecting.cancel()
+            stopping.cancel()
+        if stop.is_set():
+            return
         processes = [{"name": "chasqui", "services": list(self.ports), "pid": os.getpid(), "ports": self.ports}]
         processes += [{"name": name, "pid": pid} for name, pid in self.servers.pids.items()]
         self.home.write_run(

@@ -31,7 +31,8 @@ class Segment:
         self.lines = 0
         self.open_attempts = 0
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Waits, for microseconds: somebody may be looking whether this new file is abandoned.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def append(self, line: bytes) -> None:
         os.write(self._file, line)

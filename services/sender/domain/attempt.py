@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from shared.ids import MessageId, is_id
@@ -20,6 +21,6 @@ class AttemptId(NamedTuple):
 def parse_attempt_id(text: str) -> AttemptId | None:
     """The attempt that `text` names, or None where it is not one of ours."""
     message_id, _, attempt = text.rpartition(".")
-    if not is_id(message_id, "msg") or not attempt.isascii() or not attempt.isdecimal():
+    if not is_id(message_id, "msg") or not re.fullmatch("[0-9]{1,6}", attempt):
         return None
     return AttemptId(MessageId(message_id), int(attempt))

@@ -21,10 +21,16 @@ _HTTP_SERVER_ERROR: Final = 500
 THROTTLED: Final[Mapping[int, float]] = {
     # code: seconds to wait
     4: 60.0,  # application's call limit
+    17: 60.0,  # user's call limit
+    32: 60.0,  # page's call limit
+    613: 60.0,  # a custom call limit
     80007: 60.0,  # WABA's call limit
+    80008: 60.0,  # the management API's call limit
     130429: 1.0,  # the number's messages per second
     131056: 6.0,  # the pair's: one message per 6 seconds
     131057: 60.0,  # account in maintenance, as during a throughput upgrade of up to a minute
+    131208: 60.0,  # the group's rate
+    132069: 360.0,  # a flow's: ten messages an hour
     133016: 3600.0,  # too many registrations
 }
 """Says something about the pace and nothing about the message: comes back, uncounted."""
@@ -51,6 +57,8 @@ NUMBER_OR_ACCOUNT: Final[Mapping[int, float]] = dict.fromkeys(
         133000,
         133005,
         133006,
+        133008,
+        133009,
         133010,
         133015,
     ),
@@ -82,7 +90,7 @@ def outcome_of(status: int, body: bytes, retry_after: str | None) -> Outcome:
 
 def _of_error(error: dict[str, Any], status: int, after: float | None) -> Outcome:
     number = error.get("code")
-    if not isinstance(number, int):
+    if not isinstance(number, int) or isinstance(number, bool):
         return Unknown(f"provider.http_{status}")
     code = f"provider.{number}"
     if number in THROTTLED or status == _HTTP_TOO_MANY:

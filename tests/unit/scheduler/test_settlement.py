@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,23 +13,26 @@ from services.scheduler.domain.settlement import DEFERRED, DONE, UNSETTLED, sett
 from services.scheduler.domain.window import SMALLEST_WINDOW, window_size
 from shared.events.catalogue import MessageDeferred, MessageFailed, MessageSent, MessageUnsettled
 from shared.events.event import Event
-from shared.ids import MessageId, TenantId
+from shared.ids import EventId
 from tests.contract.events.samples import samples
 
 AT = datetime(2026, 11, 20, 10, tzinfo=UTC)
 RETRY_AT = datetime(2026, 11, 20, 11, tzinfo=UTC)
-TENANT = TenantId("tnt")
 
 
 def outcome(kind: str, message: str = "msg_a", attempt: int = 1) -> Event:
-    message_id = MessageId(message)
-    if kind == "sent":
-        return MessageSent(tenant_id=TENANT, message_id=message_id, attempt=attempt, wamid="w", started_at=AT)
-    if kind == "failed":
-        return MessageFailed(tenant_id=TENANT, message_id=message_id, attempt=attempt, code="c", detail="d", started_at=AT)
-    if kind == "deferred":
-        return MessageDeferred(tenant_id=TENANT, message_id=message_id, attempt=attempt, retry_at=RETRY_AT, code="c")
-    return MessageUnsettled(tenant_id=TENANT, message_id=message_id, attempt=attempt, code="c", started_at=AT)
+    """Of fixed bytes, so that hypothesis can repeat itself."""
+    event_id = EventId(f"{kind}.{message}.{attempt}")
+    head: dict[str, Any] = {"tenant_id": "tnt", "message_id": message, "attempt": attempt, "event_id": event_id}
+    match kind:
+        case "sent":
+            return MessageSent(**head, wamid="w", started_at=AT)
+        case "failed":
+            return MessageFailed(**head, code="c", detail="d", started_at=AT)
+        case "deferred":
+            return MessageDeferred(**head, retry_at=RETRY_AT, code="c")
+        case _:
+            return MessageUnsettled(**head, code="c", started_at=AT)
 
 
 kinds = st.sampled_from(["sent", "failed", "deferred", "unsettled"])
