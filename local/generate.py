@@ -30,6 +30,7 @@ from services.topology import SUBSCRIPTIONS
 from shared.config import PREFIX, Group
 from shared.events.asyncapi import asyncapi_document
 from shared.events.event import registered_events
+from shared.http.health import Health
 from shared.http.openapi import document
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -71,6 +72,7 @@ def openapi() -> dict[str, Any]:
         ArchiveRoutes(nothing, "", ""),
         WebhookRoutes(nothing, nothing),
     )
+    routes = [*routes, *Health({}).routes()]
     return document(routes, title=gateway.TITLE, version=gateway.VERSION, description=gateway.DESCRIPTION, prefix="/api")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from local.assembly import AllSettings
 from local.broker import RunningBroker, running_broker
 from local.errors import LocalError
 from local.home import HOST, Home, ports_from_environment, service_environment
@@ -20,7 +21,7 @@ from local.servers import Servers, running_servers, step
 from local.supervise import Program, Supervised
 from local.welcome import banner, connect_sandbox
 from services.topology import declare
-from shared.config import BusSettings
+from shared.config import BusSettings, SettingsError
 from shared.telemetry.logging import setup_logging
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -54,9 +55,11 @@ class Stack:
         self.home.write_run(**self.facts, processes=[one.facts() for one in self.processes])
 
 
-def stack_of(home: Home, servers: Servers, broker: RunningBroker, ports: Mapping[str, int], kept: Mapping[str, str]) -> Stack:
-    """Nothing of it runs yet but the servers."""
-    environment = {
+def stack_environment(
+    home: Home, servers: Servers, broker: RunningBroker, ports: Mapping[str, int], kept: Mapping[str, str]
+) -> dict[str, str]:
+    """Of every service."""
+    return {
         **{name: value for name, value in os.environ.items() if not name.startswith("CHASQUI_")},
         **service_environment(
             ports,
@@ -68,6 +71,17 @@ def stack_of(home: Home, servers: Servers, broker: RunningBroker, ports: Mapping
         ),
         "CHASQUI_BUS__URL": broker.url,  # the configured one, or our own where that one does not answer
     }
+
+
+def stack_of(
+    home: Home,
+    servers: Servers,
+    broker: RunningBroker,
+    ports: Mapping[str, int],
+    test_key: str,
+    environment: Mapping[str, str],
+) -> Stack:
+    """Nothing of it runs yet but the servers."""
     programs = {
         name: Program((sys.executable, "-m", f"services.{name}"), env=environment, log_path=home.path / f"{name}.log", cwd=ROOT)
         for name in START_ORDER
@@ -81,7 +95,7 @@ def stack_of(home: Home, servers: Servers, broker: RunningBroker, ports: Mapping
         "gateway_url": f"http://{HOST}:{ports['gateway']}",
         "sandbox_url": f"http://{HOST}:{ports['sandbox']}",
         "servers": {"postgres": servers.admin_url, "redis": servers.redis_url, "bus": broker.url},
-        "test_key": kept["test_key"],
+        "test_key": test_key,
     }
     return Stack(home, programs, processes, facts)
 
@@ -104,7 +118,10 @@ def run() -> int:
         with step("RabbitMQ"):
             broker = opened.enter_context(running_broker(home.path / "rabbitmq"))
             asyncio.run(declare(BusSettings(url=broker.url)))
-        stack = stack_of(home, servers, broker, ports, kept)
+        environment = stack_environment(home, servers, broker, ports, kept)
+        os.environ.update(environment)
+        AllSettings.from_environment()  # its faults are said here, once, and not in five logs again and again
+        stack = stack_of(home, servers, broker, ports, kept["test_key"], environment)
         opened.callback(stack.stop_all)
         with step("services"):
             for name in START_ORDER:
@@ -123,7 +140,7 @@ def entry() -> int:
     """Faults that the user can mend are one sentence."""
     try:
         return run()
-    except LocalError as error:
+    except (LocalError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 

@@ -22,7 +22,7 @@ from shared.batching import Batcher, Full
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import Rejected
-from shared.events.catalogue import MessageReceived, MessageStatusChanged
+from shared.events.catalogue import MessageConfirmed, MessageReceived, MessageStatusChanged
 from shared.events.event import Event
 from shared.ids import TenantId
 from shared.telemetry.tracing import Tracing
@@ -113,10 +113,22 @@ async def _tell_reports(unit: Unit, reports: Sequence[Report], sources: dict[str
         changes[change.message_id, change.status.value, change.at] = (change, report, row["traceparent"])
     if not changes:
         return
-    new = await messages.apply(unit.connection, [change for change, _, _ in changes.values()])
+    applied = await messages.apply(unit.connection, [change for change, _, _ in changes.values()])
     for key, (change, report, traceparent) in changes.items():
-        if key in new:
-            unit.emit(_status_changed(change, report, traceparent, tracing))
+        if key not in applied.new:
+            continue
+        told = _status_changed(change, report, traceparent, tracing)
+        unit.emit(told)
+        if report.attempt is not None and applied.before[change.message_id]["status"] == Status.UNKNOWN:
+            unit.emit(
+                MessageConfirmed(
+                    tenant_id=change.tenant_id,
+                    traceparent=told.traceparent,
+                    message_id=change.message_id,
+                    attempt=report.attempt,
+                    wamid=report.wamid,
+                )
+            )
 
 
 def _status_changed(change: Change, report: Report, traceparent: str | None, tracing: Tracing) -> Event:

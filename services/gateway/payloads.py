@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, HttpUrl, RootModel, SecretStr, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, HttpUrl, RootModel, SecretStr, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.status import Status
 from shared.events.catalogue import Tier
@@ -16,6 +17,17 @@ BATCH_LIMIT: Final = 10_000
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, StringConstraints(max_length=500)]
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
+
+
+def _visible(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise PydanticCustomError("field.not_visible_ascii", "must hold visible ASCII characters only")
+    return secret
+
+
+HeaderSecret = Annotated[SecretStr, AfterValidator(_visible)]
+"""A secret that travels in a header; a line break copied along with a token would fail every call."""
 
 
 class Body(Model):
@@ -161,7 +173,7 @@ class ConnectNumber(Body):
     phone_number_id: ProviderId = Field(examples=["106540352242922"])
     waba_id: ProviderId = Field(examples=["102290129340398"])
     display_number: str = Field(max_length=40, examples=["+15550783881"])
-    access_token: SecretStr = Field(min_length=1, max_length=2_000)
+    access_token: HeaderSecret = Field(min_length=1, max_length=2_000)
     app_secret: SecretStr = Field(min_length=1, max_length=500)
     verify_token: SecretStr = Field(min_length=1, max_length=500)
     provider_url: HttpUrl = HttpUrl("https://graph.facebook.com")
@@ -172,7 +184,7 @@ class ChangeNumber(Body):
     """What is left out stays as it is."""
 
     display_number: str | None = Field(None, max_length=40)
-    access_token: SecretStr | None = Field(None, min_length=1, max_length=2_000)
+    access_token: HeaderSecret | None = Field(None, min_length=1, max_length=2_000)
     app_secret: SecretStr | None = Field(None, min_length=1, max_length=500)
     verify_token: SecretStr | None = Field(None, min_length=1, max_length=500)
     provider_url: HttpUrl | None = None

@@ -11,7 +11,7 @@ from services.sender.numbers import Numbers
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.outbox import Outbox
 from shared.bus.subscriber import Subscriber
-from shared.events.catalogue import MessageReleased, MessageStatusChanged, NumberConnected
+from shared.events.catalogue import MessageConfirmed, MessageReleased, NumberConnected
 from shared.events.event import Event
 from shared.telemetry.tracing import Tracing
 
@@ -20,9 +20,9 @@ from shared.telemetry.tracing import Tracing
 _POLICY: Final = RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300))
 
 DELIVER: Final = Subscription("sender.deliver", (MessageReleased,), _POLICY, concurrency=4)
-REPORTS: Final = Subscription("sender.reports", (MessageStatusChanged,), _POLICY, max_events=1_024)
+CONFIRM: Final = Subscription("sender.confirm", (MessageConfirmed,), _POLICY)
 NUMBERS: Final = Subscription("sender.numbers", (NumberConnected,), _POLICY)
-SUBSCRIPTIONS: Final = (DELIVER, REPORTS, NUMBERS)
+SUBSCRIPTIONS: Final = (DELIVER, CONFIRM, NUMBERS)
 
 
 def subscribers(bus: Bus, outbox: Outbox, tracing: Tracing, delivery: Delivery, directory: Numbers) -> Sequence[Subscriber]:
@@ -31,11 +31,11 @@ def subscribers(bus: Bus, outbox: Outbox, tracing: Tracing, delivery: Delivery, 
     async def on_released(events: Sequence[Event]) -> None:
         await delivery.take(cast("Sequence[MessageReleased]", events))
 
-    async def on_report(events: Sequence[Event]) -> None:
-        await reconcile.settle_by_report(outbox, cast("Sequence[MessageStatusChanged]", events))
+    async def on_confirmed(events: Sequence[Event]) -> None:
+        await reconcile.confirm(outbox, cast("Sequence[MessageConfirmed]", events))
 
     async def on_number(events: Sequence[Event]) -> None:
         await numbers.know(outbox, directory, cast("Sequence[NumberConnected]", events))
 
-    handlers = ((DELIVER, on_released), (REPORTS, on_report), (NUMBERS, on_number))
+    handlers = ((DELIVER, on_released), (CONFIRM, on_confirmed), (NUMBERS, on_number))
     return [Subscriber(bus, subscription, handler, tracing) for subscription, handler in handlers]

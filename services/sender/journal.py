@@ -94,8 +94,12 @@ def abandoned(folder: Path) -> Iterator[tuple[str, set[AttemptId], list[Path]]]:
         if any(_is_locked(path) for path in paths):
             continue
         departed: set[AttemptId] = set()
-        for path in paths:
-            lines = path.read_bytes().split(b"\n")[:-1]
+        try:
+            contents = [path.read_bytes() for path in paths]
+        except FileNotFoundError:  # another replica has dealt with it meanwhile
+            continue
+        for content in contents:
+            lines = content.split(b"\n")[:-1]
             parsed = (parse_attempt_id(line.decode("ascii", "replace")) for line in lines)
             departed.update(attempt for attempt in parsed if attempt is not None)
         yield instance, departed, paths

@@ -18,7 +18,7 @@ from services.sender.journal import abandoned
 from services.sender.store import attempts
 from services.sender.store.attempts import Settled, event_of
 from shared.bus.outbox import Outbox, Unit
-from shared.events.catalogue import MessageStatusChanged
+from shared.events.catalogue import MessageConfirmed
 from shared.ids import TenantId
 
 log = structlog.get_logger(__name__)
@@ -28,11 +28,9 @@ PRUNE_DAYS: Final = 8
 PRUNE_LIMIT: Final = 5_000
 
 
-async def settle_by_report(outbox: Outbox, reports: Sequence[MessageStatusChanged]) -> None:
-    """A report names its attempt, so the provider has it: an attempt whose outcome was unknown is sent."""
-    named = {AttemptId(r.message_id, r.attempt): r.wamid for r in reports if r.attempt is not None}
-    if not named:
-        return
+async def confirm(outbox: Outbox, confirmed: Sequence[MessageConfirmed]) -> None:
+    """The provider has these: attempts whose outcome was unknown are sent."""
+    named = {AttemptId(event.message_id, event.attempt): event.wamid for event in confirmed}
     async with outbox.transaction() as unit:
         for settled in await attempts.settle_by_report(unit.connection, sorted(named.items())):
             unit.emit(event_of(settled))
@@ -51,9 +49,17 @@ async def recover_abandoned(outbox: Outbox, folder: Path) -> None:
         if left:
             unknown = sum(isinstance(one.outcome, Unknown) for one in ended)
             log.info("sender.recovered", instance=instance, unknown=unknown, not_sent=len(ended) - unknown)
-        elif all(time.time() - path.stat().st_mtime > LEASE_SECONDS for path in files if path.exists()):
+        elif all(_is_old(path) for path in files):
             for path in files:
                 path.unlink(missing_ok=True)
+
+
+def _is_old(path: Path) -> bool:
+    """True where nothing was written within a lease; a file that another replica has deleted meanwhile is old enough."""
+    try:
+        return time.time() - path.stat().st_mtime > LEASE_SECONDS
+    except FileNotFoundError:
+        return True
 
 
 async def expire_leases(outbox: Outbox) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -13,7 +13,7 @@ import asyncpg
 from shared.config import DatabaseSettings
 
 if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 
     Pool = asyncpg.Pool[asyncpg.Record]
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
@@ -41,10 +41,15 @@ async def open_pool(settings: DatabaseSettings, service: str) -> AsyncIterator[P
 
     Raises what asyncpg raises where the server cannot be reached or refuses the role.
     """
-    pool = await asyncpg.create_pool(
+    pool = await _BoundedPool(
         service_url(settings, service),
+        acquire_seconds=settings.acquire_seconds,
         min_size=min(settings.pool_min, settings.pool_max),
         max_size=settings.pool_max,
+        max_queries=50_000,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
         command_timeout=settings.command_seconds,
         timeout=settings.acquire_seconds,
         max_inactive_connection_lifetime=300,
@@ -55,6 +60,17 @@ async def open_pool(settings: DatabaseSettings, service: str) -> AsyncIterator[P
         yield pool
     finally:
         await _close(pool)
+
+
+class _BoundedPool(Pool):
+    """Waits for a free connection no longer than it is told; asyncpg's own `timeout` bounds connecting only."""
+
+    def __init__(self, dsn: str, *, acquire_seconds: float, **rest: Any) -> None:
+        super().__init__(dsn, **rest)
+        self._acquire_seconds = acquire_seconds
+
+    def acquire(self, *, timeout: float | None = None) -> PoolAcquireContext[asyncpg.Record]:
+        return super().acquire(timeout=self._acquire_seconds if timeout is None else timeout)
 
 
 async def _keep_as_it_is(_: Connection) -> None:

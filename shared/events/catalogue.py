@@ -94,6 +94,14 @@ class MessageStatusChanged(Event, name="message.status_changed", version=1, owne
     error_code: str | None = None
 
 
+class MessageConfirmed(Event, name="message.confirmed", version=1, owner="gateway"):
+    """A report proves that the provider has a message whose outcome the sender does not know."""
+
+    message_id: MessageId
+    attempt: int
+    wamid: str
+
+
 # -- scheduler ----------------------------------------------------------------------------------------------------------------
 
 

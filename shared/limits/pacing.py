@@ -27,7 +27,7 @@ LOCAL_SHARE: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`per_second` departures on average, `burst` of them at once after a rest."""
+    """`per_second` departures on average, `burst` (1 or more) of them at once after a rest."""
 
     per_second: float
     burst: float = 1
@@ -35,6 +35,11 @@ class Rate:
     @property
     def step_us(self) -> int:
         return max(1, math.ceil(1_000_000 / self.per_second))
+
+    @property
+    def ahead_us(self) -> int:
+        """How far departures may run ahead of the even pace: the first of a burst is on time."""
+        return round(self.step_us * (self.burst - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +68,12 @@ class LocalPacing:
         return {key: self._reserve(key, rate, count, horizon_seconds, now) for key, (rate, count) in wanted.items()}
 
     def _reserve(self, key: str, rate: Rate, count: int, horizon_seconds: float, now: float) -> Grant:
-        step, burst = rate.step_us, round(rate.step_us * rate.burst)
+        step, ahead = rate.step_us, rate.ahead_us
         arrival = max(now, self._arrivals.get(key, now))
-        first = arrival - now - burst
+        first = arrival - now - ahead
         granted = max(0, min(count, math.floor((horizon_seconds * 1_000_000 - first) / step) + 1))
         self._arrivals[key] = arrival + granted * step
-        return _grant(granted, first, self._arrivals[key] - now - burst, step)
+        return _grant(granted, first, self._arrivals[key] - now - ahead, step)
 
 
 class RedisPacing:
@@ -86,7 +91,7 @@ class RedisPacing:
     async def reserve(self, wanted: Mapping[str, tuple[Rate, int]], horizon_seconds: float) -> dict[str, Grant]:
         pipeline = self._redis.pipeline(transaction=False)
         for key, (rate, count) in wanted.items():
-            arguments = (rate.step_us, round(rate.step_us * rate.burst), count, round(horizon_seconds * 1_000_000))
+            arguments = (rate.step_us, rate.ahead_us, count, round(horizon_seconds * 1_000_000))
             await self._script(keys=[f"{{{key}}}:pace"], args=arguments, client=pipeline)
         try:
             answers = cast("list[list[int]]", await pipeline.execute())

@@ -66,8 +66,19 @@ async def test_what_was_accepted_is_settled_by_its_report_whatever_the_answer(
     await sandbox.patch_behaviour(seed=start, faults={**NO_FAULTS, **faults})
     async with scene.platform.api() as api:
         ids = await send_batch(api, scene, 400, start)
-        await until_all_are(api, ids, SETTLED)
-        await until_no_call_is_open(scene)
+        await until_books_balance(api, scene, ids)
+
+
+async def test_a_call_that_hangs_is_waited_for_at_the_end_and_never_made_again(scene: Scene, sandbox: Sandbox) -> None:
+    await sandbox.patch_behaviour(seed=7, faults={**NO_FAULTS, "hang_after_accept": 0.05})
+    async with scene.platform.api() as api:
+        ids = await send_batch(api, scene, 200, 7000)
+        await until_books_balance(api, scene, ids)
+    assert scene.platform.stop() == 0
+    assert not list((scene.platform.folder / "home" / "journal").iterdir()), "a call is not accounted for"
+    await sandbox.patch_behaviour(faults=NO_FAULTS)
+    await scene.platform.start()
+    async with scene.platform.api() as api:
         await until_books_balance(api, scene, ids)
 
 

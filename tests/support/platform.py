@@ -64,9 +64,24 @@ class Platform:
         return self.folder / "output.txt"
 
     async def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         facts = self.folder / "home" / "run.json"
         facts.unlink(missing_ok=True)
+        process = self.launch()
+        await until(lambda: facts.exists() or process.poll() is not None, "run.json", UP_SECONDS)
+        if not facts.exists():
+            raise AssertionError(f"the platform did not start: {self.output.read_text()[-2000:]}")
+        self.run = json.loads(facts.read_text())
+
+    async def refused(self) -> tuple[int, str]:
+        """A start that does not succeed: its exit code and what it said."""
+        self.output.unlink(missing_ok=True)
+        process = self.launch()
+        await until(lambda: process.poll() is not None, "the refusal", UP_SECONDS)
+        return int(process.wait()), self.output.read_text()
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """The process, with its output appended to `output`; whether it comes up is the caller's to see."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CHASQUI_")}
         environment |= {**self.ports, **self.settings, "CHASQUI_LOCAL__FOLDER": str(self.folder / "home")}
         with self.output.open("ab") as output:
@@ -78,10 +93,7 @@ class Platform:
                 stderr=output,
                 start_new_session=True,
             )
-        await until(lambda: facts.exists() or process.poll() is not None, "run.json", UP_SECONDS)
-        if not facts.exists():
-            raise AssertionError(f"the platform did not start: {self.output.read_text()[-2000:]}")
-        self.run = json.loads(facts.read_text())
+        return process
 
     def reread(self) -> dict[str, Any]:
         self.run = json.loads((self.folder / "home" / "run.json").read_text())

@@ -120,17 +120,28 @@ def highest(changes: Iterable[Change]) -> list[Change]:
 _REPORTED: Final = frozenset({Status.SENT, Status.DELIVERED, Status.READ})
 _SECOND: Final = timedelta(seconds=1)
 
+Entry = tuple[Status, datetime, str | None]
 
-def readable(entries: Iterable[tuple[Status, datetime, str | None]]) -> list[tuple[Status, datetime, str | None]]:
+
+def readable(entries: Iterable[Entry]) -> list[Entry]:
     """A timeline in the order things happened: (status, time, code).
 
-    The provider tells whole seconds, which stand for any moment within them: in the same second a lower status comes first, and no
-    entry shows an earlier time than the one before it. That a message was sent we know from the answer and again from the report;
-    it is shown once, and so are delivered and read.
+    The provider tells whole seconds, which stand for any moment within them: such an entry stands behind the lower ones of its
+    second, and no entry shows an earlier time than the one before it. That a message was sent we know from the answer and again
+    from the report; it is shown once, and so are delivered and read.
     """
-    shown: list[tuple[Status, datetime, str | None]] = []
+    rows = list(entries)
+
+    def happened(entry: Entry) -> datetime:
+        status, at, _ = entry
+        if at.microsecond:
+            return at
+        lower = [a for s, a, _ in rows if RANKS[s] < RANKS[status] and at <= a < at + _SECOND]
+        return max(lower, default=at)
+
+    shown: list[Entry] = []
     seen: set[Status] = set()
-    for status, at, code in sorted(entries, key=lambda e: (e[1].replace(microsecond=0), RANKS[e[0]], e[1])):
+    for status, at, code in sorted(rows, key=lambda entry: (happened(entry), RANKS[entry[0]], entry[1])):
         if status in seen and status in _REPORTED:
             continue
         seen.add(status)

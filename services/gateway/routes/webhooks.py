@@ -51,7 +51,7 @@ class WebhookRoutes:
                 self.receive,
                 "The provider's updates",
                 TAG,
-                responses={200: None},
+                responses={200: None, 401: Problem},
                 access=Access.PUBLIC,
                 body_limit_bytes=BODY_LIMIT,
                 accepts=(JSON,),

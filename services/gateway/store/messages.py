@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -57,10 +58,18 @@ async def insert(connection: Connection, messages: Sequence[Message]) -> None:
     )
 
 
-async def apply(connection: Connection, changes: Sequence[Change]) -> set[tuple[str, str, datetime]]:
-    """Write the timeline and raise the status where it climbs; returns the entries that were new as (message, status, time)."""
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply` found: the entries that were new, as (message, status, time), and the messages as they stood before, by id."""
+
+    new: set[tuple[str, str, datetime]]
+    before: dict[str, asyncpg.Record]
+
+
+async def apply(connection: Connection, changes: Sequence[Change]) -> Applied:
+    """Write the timeline and raise the status where it climbs."""
     tops = highest(changes)
-    await connection.execute(LOCK_MESSAGES, [c.tenant_id for c in tops], [c.message_id for c in tops])
+    before = await connection.fetch(LOCK_MESSAGES, [c.tenant_id for c in tops], [c.message_id for c in tops])
     rows = await connection.fetch(
         INSERT_TIMELINE,
         [c.message_id for c in changes],
@@ -79,7 +88,7 @@ async def apply(connection: Connection, changes: Sequence[Change]) -> set[tuple[
         [c.code for c in tops],
         [c.detail for c in tops],
     )
-    return {(row["message_id"], row["status"], row["at"]) for row in rows}
+    return Applied({(row["message_id"], row["status"], row["at"]) for row in rows}, {row["id"]: row for row in before})
 
 
 async def find(connection: Pool | Connection, tenant_id: TenantId, message_id: str) -> asyncpg.Record | None:

@@ -87,8 +87,8 @@ WHERE messages.id = t.id AND messages.tenant_id = t.tenant_id
   AND (t.rank > status_rank OR (messages.wamid IS NULL AND t.wamid IS NOT NULL))
 
 -- name: lock_messages
--- Takes tenants and message ids; locks the rows in one order, so that two batches never wait for each other.
-SELECT messages.id FROM messages JOIN unnest($1::text[], $2::text[]) AS t (tenant_id, id) USING (tenant_id, id)
+-- Takes tenants and message ids; locks the rows in one order, so that two batches never wait for each other; returns them as they are.
+SELECT messages.id, status, wamid FROM messages JOIN unnest($1::text[], $2::text[]) AS t (tenant_id, id) USING (tenant_id, id)
 ORDER BY tenant_id, messages.id FOR UPDATE OF messages
 
 -- name: select_message

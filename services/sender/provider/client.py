@@ -24,6 +24,7 @@ API_VERSION: Final = "v23.0"
 CONNECT_SECONDS: Final = 2.0
 TOTAL_SECONDS: Final = 10.0
 ANSWER_LIMIT_BYTES: Final = 65_536
+UNUSABLE_SECONDS: Final = 300.0
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS)
 
@@ -82,6 +83,8 @@ async def send(session: aiohttp.ClientSession, route: Route, body: Departing, tr
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         code = f"connection.{type(error).__name__}"
         return Unknown(code) if body.has_departed else NotSent(code)
+    except ValueError:  # a token that no header can carry; nothing was written, and somebody must repair the number's record
+        return NotSent("connection.token_unusable", UNUSABLE_SECONDS, counted=False)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from services.sender.domain.outcome import NotSent, Outcome, Refused, Sent, Unknown
+from shared.telemetry.redaction import scrub
 
 _HTTP_OK: Final = 200
 _HTTP_TOO_MANY: Final = 429
@@ -103,10 +104,11 @@ def _of_error(error: dict[str, Any], status: int, after: float | None) -> Outcom
 
 
 def _detail(error: dict[str, Any]) -> str:
-    """The provider's most precise sentence, cut to a sensible length."""
+    """The provider's most precise sentence, cut to a sensible length; it is kept and shown, so tokens and phone numbers that it
+    repeats ("Malformed access token EAA…") are taken out."""
     data = error.get("error_data")
     details = data.get("details") if isinstance(data, dict) else None
-    return str(details or error.get("message") or "refused by the provider")[:500]
+    return scrub(str(details or error.get("message") or "refused by the provider"))[:500]
 
 
 def _wamid(answer: dict[str, Any]) -> str | None:

@@ -64,7 +64,7 @@ def test_a_message_needs_time_to_leave_before_it_expires() -> None:
         fault = moments(scheduled, expires, NOW)
         assert isinstance(fault, FieldError)
         assert (fault.pointer, fault.code) == ("/expires_at", "time.too_early")
-    assert moments(due, due + timedelta(microseconds=1), NOW) == Moments(due, True, due + timedelta(microseconds=1))  # noqa: FBT003
+    assert moments(due, due + timedelta(microseconds=1), NOW) == Moments(due, True, due + timedelta(microseconds=1))
 
 
 @given(

@@ -17,7 +17,9 @@ NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 
 entries = st.lists(
     st.tuples(
-        st.sampled_from(Status), st.integers(0, 5_000_000).map(lambda us: NOW + timedelta(microseconds=us)), st.none() | st.just("code")
+        st.sampled_from(Status),
+        st.integers(0, 5_000_000).map(lambda us: NOW + timedelta(microseconds=us)),
+        st.none() | st.just("code"),
     ),
     max_size=12,
 )
@@ -37,7 +39,16 @@ def test_no_two_statuses_stand_equally_high() -> None:
 
 
 def test_the_order_is_the_documented_one() -> None:
-    way = [Status.ACCEPTED, Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.UNKNOWN, Status.SENT, Status.DELIVERED, Status.READ]
+    way = [
+        Status.ACCEPTED,
+        Status.SCHEDULED,
+        Status.QUEUED,
+        Status.SENDING,
+        Status.UNKNOWN,
+        Status.SENT,
+        Status.DELIVERED,
+        Status.READ,
+    ]
     assert sorted(way, key=RANKS.__getitem__) == way
     for end in (Status.CANCELED, Status.EXPIRED, Status.SUPPRESSED, Status.FAILED):
         assert RANKS[Status.SENT] < RANKS[end] < RANKS[Status.DELIVERED]
@@ -96,6 +107,14 @@ def test_the_providers_whole_second_does_not_stand_before_our_own_microseconds()
     assert [status for status, _, _ in readable(rows)] == [Status.SENT, Status.DELIVERED, Status.READ]
     late = [(Status.READ, NOW, None), (Status.DELIVERED, NOW + timedelta(seconds=3), None)]
     assert [status for status, _, _ in readable(late)] == [Status.READ, Status.DELIVERED]
+
+
+def test_what_we_saw_ourselves_stands_in_the_order_we_saw_it() -> None:
+    """A message released, put back by the provider and released again, all within a second."""
+    told = [Status.QUEUED, Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.SENT]
+    rows = [(status, NOW + timedelta(milliseconds=100 * n), None) for n, status in enumerate(told, 1)]
+    shown = readable([(Status.READ, NOW, None), (Status.DELIVERED, NOW, None), *rows])
+    assert [status for status, _, _ in shown] == [*told, Status.DELIVERED, Status.READ]
 
 
 OWN = [s for s, event in sorted(samples().items()) if event.event_owner in {"scheduler", "sender"}]

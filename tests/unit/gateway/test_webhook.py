@@ -29,22 +29,44 @@ STATUS: dict[str, Any] = {
 INBOUND: dict[str, Any] = {"id": "wamid.in", "from": "15551234567", "timestamp": STAMP, "type": "text", "text": {"body": "hi"}}
 
 any_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([STAMP, NUMBER, "delivered", "text"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            ["entry", "changes", "value", "metadata", "phone_number_id", "statuses", "messages", "contacts", "id", "timestamp", "from"]
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from([STAMP, NUMBER, "delivered", "text"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "entry",
+                    "changes",
+                    "value",
+                    "metadata",
+                    "phone_number_id",
+                    "statuses",
+                    "messages",
+                    "contacts",
+                    "id",
+                    "timestamp",
+                    "from",
+                ]
+            )
+            | st.text(max_size=4),
+            inner,
+            max_size=4,
         )
-        | st.text(max_size=4),
-        inner,
-        max_size=4,
     ),
     max_leaves=15,
 )
 
 
 def payload(*values: Any) -> dict[str, Any]:
-    return {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{"field": "messages", "value": v} for v in values]}]}
+    return {
+        "object": "whatsapp_business_account",
+        "entry": [{"id": "1", "changes": [{"field": "messages", "value": v} for v in values]}],
+    }
 
 
 def value(**parts: Any) -> dict[str, Any]:
@@ -53,12 +75,18 @@ def value(**parts: Any) -> dict[str, Any]:
 
 def test_a_report_names_its_message_and_attempt() -> None:
     (report,) = read(payload(value(statuses=[STATUS]))).reports
-    assert (report.phone_number_id, report.wamid, report.status, report.at) == (NUMBER, "wamid.out", DeliveryStatus.DELIVERED, AT)
+    assert (report.phone_number_id, report.wamid, report.status, report.at) == (
+        NUMBER,
+        "wamid.out",
+        DeliveryStatus.DELIVERED,
+        AT,
+    )
     assert (report.message_id, report.attempt, report.error_code) == (MESSAGE, 2, None)
 
 
 @pytest.mark.parametrize(
-    "name", [None, "", "somebody else's", f"{MESSAGE}", f"{MESSAGE}.", f"{MESSAGE}.x", f"{MESSAGE}.1234567", f"{MESSAGE}.٣", 5, {}, []]
+    "name",
+    [None, "", "somebody else's", f"{MESSAGE}", f"{MESSAGE}.", f"{MESSAGE}.x", f"{MESSAGE}.1234567", f"{MESSAGE}.٣", 5, {}, []],
 )
 def test_a_name_that_is_not_ours_is_nobodys(name: Any) -> None:
     (report,) = read(payload(value(statuses=[{**STATUS, "biz_opaque_callback_data": name}]))).reports
@@ -78,7 +106,9 @@ def test_played_is_read() -> None:
 
 def test_an_inbound_message_has_its_sender_and_content() -> None:
     contacts = [{"wa_id": "15550000000", "profile": {"name": "Bob"}}, {"wa_id": "15551234567", "profile": {"name": "Ada"}}]
-    (message,) = read(payload(value(contacts=contacts, messages=[{**INBOUND, "context": {"id": "wamid.x"}, "unheard_of": 1}]))).inbound
+    (message,) = read(
+        payload(value(contacts=contacts, messages=[{**INBOUND, "context": {"id": "wamid.x"}, "unheard_of": 1}]))
+    ).inbound
     assert (message.wamid, message.sender, message.sender_name, message.at) == ("wamid.in", "+15551234567", "Ada", AT)
     assert message.content == {"type": "text", "text": {"body": "hi"}, "context": {"id": "wamid.x"}}
 
@@ -123,12 +153,17 @@ def test_missing_types_are_told_from_the_content() -> None:
     untyped = {key: part for key, part in INBOUND.items() if key != "type"}
     bare = {key: part for key, part in untyped.items() if key != "text"}
     reading = read(payload(value(messages=[untyped, bare])))
-    assert [message.content for message in reading.inbound] == [{"type": "text", "text": {"body": "hi"}}, {"type": "unsupported"}]
+    assert [message.content for message in reading.inbound] == [
+        {"type": "text", "text": {"body": "hi"}},
+        {"type": "unsupported"},
+    ]
 
 
 def test_what_the_database_cannot_hold_is_replaced() -> None:
     contacts = [{"wa_id": "15551234567", "profile": {"name": "A\0da"}}]
-    (message,) = read(payload(value(contacts=contacts, messages=[{**INBOUND, "text": {"bo\0dy": ["a\0b", 2**64 - 1, 2**53]}}]))).inbound
+    (message,) = read(
+        payload(value(contacts=contacts, messages=[{**INBOUND, "text": {"bo\0dy": ["a\0b", 2**64 - 1, 2**53]}}]))
+    ).inbound
     assert message.sender_name == "A\ufffdda"
     assert message.content["text"] == {"bo\ufffddy": ["a\ufffdb", str(2**64 - 1), 2**53]}
 

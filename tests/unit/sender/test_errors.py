@@ -13,21 +13,80 @@ from services.sender.domain.outcome import NotSent, Outcome, Refused, Sent, Unkn
 from services.sender.provider.errors import outcome_of
 
 # WhatsApp Cloud API, error codes, read 2026-11: code, HTTP status.
-THROTTLED = [(4, 400), (17, 400), (32, 403), (613, 400), (80007, 400), (80008, 400), (130429, 400), (131056, 400), (131057, 500)]
+THROTTLED = [
+    (4, 400),
+    (17, 400),
+    (32, 403),
+    (613, 400),
+    (80007, 400),
+    (80008, 400),
+    (130429, 400),
+    (131056, 400),
+    (131057, 500),
+]
 THROTTLED += [(133016, 400), (131208, 400), (132069, 400)]
 TRANSIENT = [(1, 400), (2, 503), (131000, 500), (131016, 500), (133004, 503), (134101, 400), (134102, 400)]
 UNFIT = [(0, 401), (3, 500), (10, 403), (200, 403), (299, 403), (33, 400), (104, 401), (190, 401), (368, 403), (131005, 403)]
-UNFIT += [(131031, 403), (131037, 400), (131042, 400), (131044, 400), (131045, 500), (131048, 400), (133000, 500), (133005, 400)]
+UNFIT += [
+    (131031, 403),
+    (131037, 400),
+    (131042, 400),
+    (131044, 400),
+    (131045, 500),
+    (131048, 400),
+    (133000, 500),
+    (133005, 400),
+]
 UNFIT += [(133006, 400), (133008, 400), (133009, 400), (133010, 400), (133015, 400)]
 REFUSED = [
-    *(100, 130403, 130472, 130497, 130501, 131008, 131009, 131014, 131020, 131021, 131026, 131030, 131041, 131047, 131049, 131050),
-    *(131051, 131052, 131053, 131055, 131059, 131062, 131063, 131064, 131201, 131207, 131215, 132000, 132001, 132005, 132007, 132008),
+    *(
+        100,
+        130403,
+        130472,
+        130497,
+        130501,
+        131008,
+        131009,
+        131014,
+        131020,
+        131021,
+        131026,
+        131030,
+        131041,
+        131047,
+        131049,
+        131050,
+    ),
+    *(
+        131051,
+        131052,
+        131053,
+        131055,
+        131059,
+        131062,
+        131063,
+        131064,
+        131201,
+        131207,
+        131215,
+        132000,
+        132001,
+        132005,
+        132007,
+        132008,
+    ),
     *(132012, 132015, 132016, 132018, 132068, 134011, 134100, 135000, 136025, 137000, 138000, 139000, 147001, 2388019, 999999),
 ]
 
 
 def answer(code: Any, status: int, *, retry_after: str | None = None, **fields: Any) -> Outcome:
-    error = {"message": f"(#{code}) something", "type": "OAuthException", "code": code, "fbtrace_id": "Az8or2yhqkZfEZ", **fields}
+    error = {
+        "message": f"(#{code}) something",
+        "type": "OAuthException",
+        "code": code,
+        "fbtrace_id": "Az8or2yhqkZfEZ",
+        **fields,
+    }
     return outcome_of(status, orjson.dumps({"error": error}), retry_after)
 
 
@@ -101,7 +160,17 @@ def test_an_acceptance_carries_its_wamid() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", b"[]", b"null", b"<html>", b"\xff", b'{"messages": []}', b'{"messages": [{"id": ""}]}', b'{"messages": [{"id": 5}]}'],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"<html>",
+        b"\xff",
+        b'{"messages": []}',
+        b'{"messages": [{"id": ""}]}',
+        b'{"messages": [{"id": 5}]}',
+    ],
 )
 def test_an_acceptance_that_cannot_be_read_may_have_been_one(body: bytes) -> None:
     assert outcome_of(200, body, None) == Unknown("provider.unreadable_answer")
@@ -125,8 +194,12 @@ def test_a_code_that_is_no_number_tells_nothing(code: Any) -> None:
 
 garbage = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["error", "code", "error_data", "details", "message", "messages", "id", "error_subcode"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "code", "error_data", "details", "message", "messages", "id", "error_subcode"]), inner
+        )
+    ),
     max_leaves=12,
 )
 

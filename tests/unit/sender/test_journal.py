@@ -106,7 +106,9 @@ def test_full_segments_vanish_when_all_in_them_is_settled(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_segment_that_is_settled_before_it_is_full_vanishes_when_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_segment_that_is_settled_before_it_is_full_vanishes_when_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "SEGMENT_LINES", 10)
     journal = Journal(tmp_path)
     for attempt in attempts(100):

@@ -57,7 +57,18 @@ def test_an_attempts_name_comes_back_as_it_was(attempt: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", ".", "x", MESSAGE, f"{MESSAGE}.", f"{MESSAGE}.-1", f"{MESSAGE}.1.5", f"{MESSAGE}. 1", f"{MESSAGE}.1\n", f"{MESSAGE}.٣"),
+        *(
+            "",
+            ".",
+            "x",
+            MESSAGE,
+            f"{MESSAGE}.",
+            f"{MESSAGE}.-1",
+            f"{MESSAGE}.1.5",
+            f"{MESSAGE}. 1",
+            f"{MESSAGE}.1\n",
+            f"{MESSAGE}.٣",
+        ),
         *(f"num{MESSAGE[3:]}.1", f" {MESSAGE}.1", f"{MESSAGE[:-1]}.1", f"{MESSAGE}.{'9' * 5_000}", f"{MESSAGE}.{2**31}"),
     ],
     ids=range(15),

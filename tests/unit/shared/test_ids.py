@@ -55,7 +55,10 @@ def test_no_other_text_is_taken_for_an_id(text: str, prefix: str) -> None:
     assert not is_id(text, prefix) or re.fullmatch(f"{re.escape(prefix)}_[0-9a-v]{{26}}", text)
 
 
-@pytest.mark.parametrize("change", [str.upper, lambda text: text + "\n", lambda text: text[:-1], lambda text: text + "0", lambda text: text[:-1] + "w"])
+@pytest.mark.parametrize(
+    "change",
+    [str.upper, lambda text: text + "\n", lambda text: text[:-1], lambda text: text + "0", lambda text: text[:-1] + "w"],
+)
 def test_what_is_nearly_an_id_is_none(change: object) -> None:
     assert callable(change)
     assert not is_id(change(new_id("msg")), "msg")

@@ -26,7 +26,7 @@ class Part:
 
     async def run(self, stop: StopSignal) -> None:
         self.diary.append(f"{self.name} runs")
-        early = asyncio.ensure_future(self.end_early.wait())  # noqa: RUF006, TID251  # cancelled below
+        early = asyncio.ensure_future(self.end_early.wait())  # noqa: TID251  # cancelled below
         stopping = asyncio.ensure_future(stop.wait())  # noqa: TID251
         try:
             await asyncio.wait((early, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -157,7 +157,9 @@ async def test_a_cancelled_run_cuts_its_components_and_closes() -> None:
     started = asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         task = group.create_task(
-            run([building([*one_of_each(diary).values()], diary)], drain_seconds=5, stop=asyncio.Event(), on_started=started.set)
+            run(
+                [building([*one_of_each(diary).values()], diary)], drain_seconds=5, stop=asyncio.Event(), on_started=started.set
+            )
         )
         await started.wait()
         await asyncio.sleep(0)

@@ -67,7 +67,9 @@ def test_no_text_raises_anything_else(text: str) -> None:
         SEALER.open(*PLACE, text)
 
 
-@pytest.mark.parametrize("key", ["", "short", base64.b64encode(bytes(31)).decode(), base64.b64encode(bytes(33)).decode(), "é" * 44, "!" * 44])
+@pytest.mark.parametrize(
+    "key", ["", "short", base64.b64encode(bytes(31)).decode(), base64.b64encode(bytes(33)).decode(), "é" * 44, "!" * 44]
+)
 def test_a_master_key_of_another_form_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(SealError) as caught:
         Sealer(key)

@@ -1,0 +1,108 @@
+"""Connections: as the service's role, and no wait without a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from local.postgres import Postgres
+from shared.config import DatabaseSettings
+from shared.db.migrate import migrate
+from shared.db.pool import check, open_pool
+from shared.unavailable import is_unavailable
+from tests.support.database import Database
+
+
+def hurried(database: Database, **changes: float) -> DatabaseSettings:
+    return database.settings_for("gateway", pool_max=1).model_copy(update=changes)
+
+
+async def test_a_connection_is_the_services_own(database: Database) -> None:
+    async with open_pool(database.settings_for("gateway"), "gateway") as pool:
+        await check(pool)
+        assert await pool.fetchval("SELECT current_user || ' ' || current_schema") == "chasqui_gateway gateway"
+
+
+async def test_a_wrong_password_is_refused(database: Database) -> None:
+    settings = database.settings_for("gateway").model_copy(update={"password": SecretStr("wrong"), "pool_min": 1})
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        async with open_pool(settings, "gateway"):
+            pass
+
+
+async def test_a_statement_that_takes_too_long_is_cut_and_the_pool_lives_on(database: Database) -> None:
+    async with open_pool(hurried(database, command_seconds=0.2), "gateway") as pool:
+        with pytest.raises(TimeoutError) as caught:
+            await pool.execute("SELECT pg_sleep(60)")
+        assert is_unavailable(caught.value)
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_the_role_itself_has_limits(database: Database) -> None:
+    async with open_pool(database.settings_for("gateway"), "gateway") as pool:
+        limits = [
+            await pool.fetchval(f"SHOW {name}")
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        ]
+    assert limits == ["5s", "2s", "10s"]
+
+
+async def test_the_wait_for_a_free_connection_is_bounded(database: Database) -> None:
+    async with open_pool(hurried(database, acquire_seconds=0.3), "gateway") as pool, asyncio.timeout(10):
+        async with pool.acquire():
+            with pytest.raises(TimeoutError) as caught:
+                await pool.fetchval("SELECT 1")
+            assert is_unavailable(caught.value)
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_pool_closes_although_a_connection_is_in_use(database: Database) -> None:
+    async with asyncio.timeout(10):
+        async with open_pool(hurried(database), "gateway") as pool:
+            await pool.acquire()
+
+
+@pytest.fixture
+def private_server() -> Iterator[Postgres]:
+    with tempfile.TemporaryDirectory(prefix="chasqui-pool-") as folder:
+        Path(folder).chmod(0o711)
+        server = Postgres(Path(folder) / "postgres")  # with its syncs: it is killed
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+async def test_callers_are_told_within_a_bound_that_the_server_is_gone(private_server: Postgres) -> None:
+    await migrate(private_server.admin_url, "password")
+    settings = DatabaseSettings(
+        url=f"postgresql://127.0.0.1:{private_server.port}/postgres",
+        password=SecretStr("password"),
+        pool_min=1,
+        pool_max=2,
+        acquire_seconds=1,
+        command_seconds=1,
+    )
+    async with open_pool(settings, "gateway") as pool:
+        await check(pool)
+        private_server.kill()
+        async with asyncio.timeout(20):
+            for _ in range(5):
+                with pytest.raises(Exception) as caught:  # noqa: PT011  # which of them is the driver's choice
+                    await check(pool)
+                assert is_unavailable(caught.value)
+            private_server.start()
+            while True:
+                try:
+                    await check(pool)
+                    break
+                except Exception as error:
+                    assert is_unavailable(error)
+                    await asyncio.sleep(0.05)

@@ -1,0 +1,104 @@
+"""Numbers: their secrets go in and never come out."""
+
+from __future__ import annotations
+
+import json
+
+import asyncpg
+import pytest
+
+from shared.auth.seal import Sealer
+from shared.events.catalogue import NumberConnected
+from shared.ids import TenantId
+from tests.integration.gateway.serving import MASTER_KEY, WEBHOOK, Gateway
+from tests.support.database import Database
+
+SECRETS = {"access_token": "EAAverysecrettoken", "app_secret": "very-secret-app", "verify_token": "very-secret-verify"}
+BODY = {"phone_number_id": "1001", "waba_id": "1", "display_number": "+15550783881", **SECRETS}
+
+
+async def everything(database: Database) -> str:
+    """All rows of all schemas, as text."""
+    admin = await asyncpg.connect(database.admin_url)
+    try:
+        found = await admin.fetch(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT LIKE ALL('{pg_%,information_schema}')"
+        )
+        dumps = [
+            await admin.fetchval(f"SELECT coalesce(string_agg(t::text, ' '), '') FROM {schema}.{table} t")  # noqa: S608
+            for schema, table in found
+        ]
+        blobs = await admin.fetch("SELECT body FROM gateway.outbox")
+        return " ".join(dumps) + " ".join(row["body"].decode() for row in blobs)
+    finally:
+        await admin.close()
+
+
+async def test_secrets_are_in_no_table_and_no_answer(gateway: Gateway, database: Database) -> None:
+    tenant = await gateway.new_tenant()
+    texts = []
+    for headers in ({"Idempotency-Key": "a"}, {"Idempotency-Key": "a"}, {}):
+        texts.append((await gateway.call("POST", "/api/numbers", BODY, tenant, **headers)).text)
+    number = json.loads(texts[0])["id"]
+    texts.append((await gateway.call("PATCH", f"/api/numbers/{number}", SECRETS, tenant)).text)
+    texts.append((await gateway.call("PATCH", f"/api/numbers/{number}", {**SECRETS, "oops": 1}, tenant)).text)
+    texts.append((await gateway.call("POST", "/api/numbers", {**BODY, "access_token": ["EAAverysecrettoken"]}, tenant)).text)
+    texts.append((await gateway.call("GET", f"/api/numbers/{number}", tenant=tenant)).text)
+    texts.append((await gateway.call("GET", "/api/numbers", tenant=tenant)).text)
+    rows = await everything(database)
+    assert number in rows
+    for secret in SECRETS.values():
+        assert secret not in rows
+        assert not [text for text in texts if secret in text]
+
+
+async def test_a_connection_is_told_with_a_token_that_only_the_master_key_opens(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    answer = await gateway.call("POST", "/api/numbers", BODY, tenant)
+    (event,) = await gateway.told()
+    assert isinstance(event, NumberConnected)
+    assert (event.number_id, event.revision, event.provider_url) == (answer.body["id"], 1, "https://graph.facebook.com")
+    opened = Sealer(MASTER_KEY).open(
+        TenantId(tenant.tenant_id), "numbers.access_token", event.number_id, event.sealed_access_token
+    )
+    assert opened == SECRETS["access_token"]
+
+
+async def test_a_change_is_told_under_the_next_revision(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    number = await gateway.connect(tenant, "1001")
+    await gateway.call("PATCH", f"/api/numbers/{number}", {"messages_per_second": 7}, tenant)
+    (event,) = await gateway.told()
+    assert isinstance(event, NumberConnected)
+    assert (event.revision, event.messages_per_second) == (2, 7)
+
+
+async def test_a_number_is_connected_once(gateway: Gateway) -> None:
+    one, other = await gateway.new_tenant("One"), await gateway.new_tenant("Other")
+    await gateway.connect(one, "1001")
+    for tenant in (one, other):
+        assert (await gateway.call("POST", "/api/numbers", BODY, tenant)).status == 409
+    assert await gateway.told() == []
+
+
+@pytest.mark.parametrize("token", ["line\nbreak", "trailing\n", "a b", "é", "nul\0"])
+async def test_a_token_that_no_header_can_carry_is_refused_by_name(token: str, gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    answer = await gateway.call("POST", "/api/numbers", {**BODY, "access_token": token}, tenant)
+    assert answer.status == 422
+    assert [fault["pointer"] for fault in answer.body["errors"]] == ["/access_token"]
+    assert await gateway.told() == []
+
+
+async def test_the_handshake_needs_a_verify_token_of_a_number(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+
+    async def shake(mode: str, token: str, challenge: str = "1158201444") -> tuple[int, str]:
+        answer = await gateway.call("GET", f"{WEBHOOK}?hub.mode={mode}&hub.verify_token={token}&hub.challenge={challenge}")
+        return answer.status, answer.text
+
+    assert await shake("subscribe", "verify-1001") == (200, "1158201444")
+    assert (await shake("subscribe", "verify-1002"))[0] == 403
+    assert (await shake("unsubscribe", "verify-1001"))[0] == 403
+    assert (await shake("subscribe", "verify-1001", "%3Cscript%3E"))[0] == 403

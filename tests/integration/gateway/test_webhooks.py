@@ -1,0 +1,177 @@
+"""Webhooks: only from whom they say, kept before the answer, told once whatever the provider repeats."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from shared.events.catalogue import MessageReceived, MessageStatusChanged
+from shared.events.event import Event
+from tests.integration.gateway.serving import WEBHOOK, Gateway, Tenant
+from tests.support.platform import until
+
+STAMP = 1_795_168_800
+
+
+def status(message: str, kind: str, seconds: int = 0, attempt: int = 1, **more: Any) -> dict[str, Any]:
+    name = {"biz_opaque_callback_data": f"{message}.{attempt}"}
+    return {
+        "id": f"wamid.{message}",
+        "status": kind,
+        "timestamp": str(STAMP + seconds),
+        "recipient_id": "15551234567",
+        **name,
+        **more,
+    }
+
+
+def inbound(wamid: str = "wamid.in") -> dict[str, Any]:
+    return {"id": wamid, "from": "15551234567", "timestamp": str(STAMP), "type": "text", "text": {"body": "hello"}}
+
+
+def value(number: str, **parts: Any) -> dict[str, Any]:
+    return {"messaging_product": "whatsapp", "metadata": {"phone_number_id": number}, **parts}
+
+
+def payload(*values: Any) -> dict[str, Any]:
+    return {
+        "object": "whatsapp_business_account",
+        "entry": [{"id": "1", "changes": [{"field": "messages", "value": v} for v in values]}],
+    }
+
+
+async def read(gateway: Gateway) -> list[Event]:
+    """What was told once every payload has been read."""
+
+    async def nothing_waits() -> bool:
+        return not await gateway.pool.fetchval("SELECT count(*) FROM webhooks WHERE quarantined IS NULL")
+
+    await until(nothing_waits, "every payload is read")
+    return list(await gateway.told())
+
+
+async def shown(gateway: Gateway, tenant: Tenant, message: str) -> tuple[str, list[str]]:
+    body = (await gateway.call("GET", f"/api/messages/{message}", tenant=tenant)).body
+    return body["status"], [entry["status"] for entry in body["timeline"]]
+
+
+async def test_a_payload_signed_by_anybody_else_is_refused_and_not_kept(gateway: Gateway) -> None:
+    one, other = await gateway.new_tenant("One"), await gateway.new_tenant("Other")
+    await gateway.connect(one, "1001")
+    await gateway.connect(other, "1002")
+    mine, of_both = payload(value("1001", messages=[inbound()])), payload(value("1001", messages=[inbound()]), value("1002"))
+    refused = [
+        await gateway.webhook(mine, "secret-1002"),
+        await gateway.webhook(mine, "nonsense"),
+        await gateway.webhook(of_both, "secret-1001"),
+        await gateway.webhook(of_both, "secret-1002"),
+        await gateway.webhook(payload(value("1001", messages=[inbound()]), value("9999")), "secret-1001"),
+        await gateway.webhook(payload(value("9999", messages=[inbound()])), ""),
+        await gateway.webhook(payload(), ""),
+        await gateway.call("POST", WEBHOOK, mine),
+        await gateway.call("POST", WEBHOOK, b"{", **{"X-Hub-Signature-256": "sha256="}),
+    ]
+    assert [(answer.status, answer.body["code"]) for answer in refused] == [(401, "webhook.signature_invalid")] * len(refused)
+    assert await gateway.pool.fetchval("SELECT count(*) FROM webhooks") == 0
+    assert (await gateway.webhook(mine, "secret-1001")).status == 200
+
+
+async def test_two_numbers_of_one_tenant_with_two_secrets_may_not_speak_for_each_other(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    await gateway.connect(tenant, "1002")
+    await gateway.connect(tenant, "1003", app_secret="secret-1001")
+    assert (await gateway.webhook(payload(value("1001"), value("1002")), "secret-1001")).status == 401
+    assert (await gateway.webhook(payload(value("1001"), value("1003")), "secret-1001")).status == 200
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["sent", "delivered", "read"]))[::2])
+async def test_reports_in_any_order_and_twice_give_one_state_and_each_is_told_once(
+    order: tuple[str, ...], gateway: Gateway
+) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    message = await gateway.send(tenant)
+    seconds = {"sent": 100_000_000, "delivered": 100_000_001, "read": 100_000_002}
+    events: list[Event] = []
+    for kind in (*order, *order):
+        report = status(message, kind, seconds[kind])
+        assert (await gateway.webhook(payload(value("1001", statuses=[report, report])), "secret-1001")).status == 200
+        events += await read(gateway)
+    assert Counter(event.status.value for event in events if isinstance(event, MessageStatusChanged)) == Counter(order)
+    assert len(events) == 3
+    now, timeline = await shown(gateway, tenant, message)
+    assert now == "read"
+    assert timeline == ["accepted", "sent", "delivered", "read"]
+
+
+async def test_a_failure_is_told_with_its_code_and_a_delivery_wins_over_it(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    message = await gateway.send(tenant)
+    failed = status(message, "failed", 10**8, errors=[{"code": 131026, "title": "Undeliverable"}])
+    await gateway.webhook(payload(value("1001", statuses=[failed])), "secret-1001")
+    (event,) = await read(gateway)
+    assert isinstance(event, MessageStatusChanged)
+    assert (event.message_id, event.attempt, event.error_code) == (message, 1, "provider.131026")
+    body = (await gateway.call("GET", f"/api/messages/{message}", tenant=tenant)).body
+    assert (body["status"], body["error"]["code"], body["provider_id"]) == ("failed", "provider.131026", f"wamid.{message}")
+    await gateway.webhook(payload(value("1001", statuses=[status(message, "delivered", 10**8 + 1)])), "secret-1001")
+    await read(gateway)
+    assert (await shown(gateway, tenant, message))[0] == "delivered"
+
+
+async def test_an_inbound_message_is_told_once_however_often_it_comes(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    number = await gateway.connect(tenant, "1001")
+    for _ in range(2):
+        await gateway.webhook(payload(value("1001", messages=[inbound(), inbound()])), "secret-1001")
+    (event,) = await read(gateway)
+    assert isinstance(event, MessageReceived)
+    assert (event.tenant_id, event.number_id, event.wamid, event.sender) == (
+        tenant.tenant_id,
+        number,
+        "wamid.in",
+        "+15551234567",
+    )
+    assert await gateway.pool.fetchval("SELECT count(*) FROM webhooks") == 0
+
+
+async def test_what_is_not_understood_is_kept_while_the_rest_is_told(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    message = await gateway.send(tenant)
+    deep: Any = "x"
+    for _ in range(150):
+        deep = [deep]
+    broken = value(
+        "1001",
+        messages=[inbound(), {**inbound("wamid.deep"), "text": deep}, {"id": 5}],
+        statuses=[status(message, "teleported"), status(message, "sent", 10**8)],
+    )
+    assert (await gateway.webhook(payload(broken), "secret-1001")).status == 200
+    assert sorted(type(event).__name__ for event in await read(gateway)) == ["MessageReceived", "MessageStatusChanged"]
+    row = await gateway.pool.fetchrow("SELECT tenant_id, quarantined, body FROM webhooks")
+    assert (row["tenant_id"], row["quarantined"]) == (tenant.tenant_id, "3 parts not understood")
+    assert b"teleported" in row["body"]
+    await gateway.webhook(payload(value("1001", messages=[inbound("wamid.next")])), "secret-1001")
+    assert [type(event) for event in await read(gateway)] == [MessageReceived], "the reader goes on"
+
+
+async def test_reports_of_messages_of_others_are_absorbed(gateway: Gateway) -> None:
+    one, other = await gateway.new_tenant("One"), await gateway.new_tenant("Other")
+    await gateway.connect(one, "1001")
+    second = await gateway.connect(one, "1002")
+    await gateway.connect(other, "2001")
+    message = await gateway.send(one, **{"from": second})
+    unknown = "msg_" + "0" * 26
+    nameless = {**status(message, "read", 10**8), "biz_opaque_callback_data": "somebody else's"}
+    for number in ("2001", "1001"):
+        reports = [status(message, "read", 10**8), status(unknown, "read"), nameless]
+        assert (await gateway.webhook(payload(value(number, statuses=reports)), f"secret-{number}")).status == 200
+    assert await read(gateway) == []
+    assert await shown(gateway, one, message) == ("accepted", ["accepted"])
+    assert await gateway.pool.fetchval("SELECT count(*) FROM webhooks") == 0
