@@ -32,7 +32,7 @@ class DatabaseSettings(Group):
     url: str = Field("postgresql://127.0.0.1:5432/chasqui", description="Server and database, without user and password.")
     password: SecretStr = Field(SecretStr(""), description="Password of the service's role.")
     pool_min: int = Field(2, ge=0, le=100, description="Connections kept open.")
-    pool_max: int = Field(10, ge=1, le=200, description="Connections at most; callers beyond wait.")
+    pool_max: int = Field(10, ge=2, le=200, description="Connections at most; callers beyond wait.")
     acquire_seconds: float = Field(3, gt=0, le=60, description="Longest wait for a free connection.")
     command_seconds: float = Field(5, gt=0, le=300, description="Longest run of one statement.")
 
@@ -91,12 +91,12 @@ SHARED_GROUPS: Final[Mapping[str, type[Group]]] = {
 }
 
 
-def load(settings_type: type[S], environ: Mapping[str, str] = os.environ) -> S:
+def load(settings_type: type[S]) -> S:
     """The settings from the environment.
 
     Raises `SettingsError` that names each bad or unknown variable. Groups of the other services are theirs to check.
     """
-    faults = _unknown_names(settings_type, environ)
+    faults = _unknown_names(settings_type)
     if faults:
         raise SettingsError("; ".join(faults))
     try:
@@ -116,14 +116,14 @@ def _variables(settings_type: type[BaseSettings], place: tuple[int | str, ...]) 
     return [f"{PREFIX}{place[0]}__{field}".upper() for field in fields]
 
 
-def _unknown_names(settings_type: type[BaseSettings], environ: Mapping[str, str]) -> list[str]:
+def _unknown_names(settings_type: type[BaseSettings]) -> list[str]:
     known: dict[str, set[str]] = {name: set(group.model_fields) for name, group in SHARED_GROUPS.items()}
     for name, field in settings_type.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Group):
             known[name] = set(field.annotation.model_fields)
     names = [f"{PREFIX}{g}__{f}".upper() for g, fields in known.items() for f in fields]
     faults = []
-    for variable in environ:
+    for variable in os.environ:
         if not variable.upper().startswith(PREFIX):
             continue
         group, _, field_name = variable[len(PREFIX) :].lower().partition("__")

@@ -6,8 +6,9 @@ are told all the same.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -45,29 +46,50 @@ class Intake:
         self.writes: Batcher[Payload, None] = Batcher("gateway.intake", self._store, concurrency=2)
 
     async def take(self, body: bytes, signature: str | None, traceparent: str | None) -> None:
-        """Make a signed payload durable.
-
-        The numbers it speaks of choose the secret, and the signature must fit for every one of them: a tenant's secret is no
-        authority over another's number. Raises `Rejected` 401 for everything else, 503 when too many payloads wait.
-        """
-        try:
-            named = webhook.phone_number_ids(orjson.loads(body))
-        except orjson.JSONDecodeError:
-            named = set()
-        sources = await self._numbers.sources(named)
-        tenants = {source.tenant_id for source in sources.values()}
-        fits = bool(named) and len(sources) == len(named) and len(tenants) == 1
-        if not fits or not all(verify(source.app_secret, signature, body) for source in sources.values()):
+        """Make a signed payload durable. Raises `Rejected` 401 for one that is not signed as it must be, 503 when too many wait."""
+        tenant_id = await self._signer(body, signature)
+        if tenant_id is None:
             raise Rejected("webhook.signature_invalid", "The signature does not fit the body.", 401)
         try:
-            await self.writes.submit((tenants.pop(), body, traceparent))
+            await self.writes.submit((tenant_id, body, traceparent))
         except Full:
             raise Rejected("gateway.overloaded", "Too many payloads wait to be stored.", 503, retry_after_seconds=1) from None
+
+    async def _signer(self, body: bytes, signature: str | None) -> TenantId | None:
+        """Whose secret signed the body, if it may speak of what it speaks of.
+
+        The numbers named choose the secret, and the signature must fit for every one of them: a tenant's secret is no authority
+        over another's number. Account events name none; a number of the account must have signed them.
+        """
+        payload = parsed(body)
+        named = webhook.phone_number_ids(payload)
+        if not named:
+            for source in await self._numbers.account_sources(webhook.account_ids(payload)):
+                if verify(source.app_secret, signature, body):
+                    return source.tenant_id
+            return None
+        sources = await self._numbers.sources(named)
+        tenants = {source.tenant_id for source in sources.values()}
+        if len(sources) < len(named) or len(tenants) != 1:
+            return None
+        return tenants.pop() if all(verify(s.app_secret, signature, body) for s in sources.values()) else None
 
     async def _store(self, payloads: Sequence[Payload]) -> Sequence[None]:
         await webhooks.insert(self._pool, payloads)
         self._wake_reader()
         return [None] * len(payloads)
+
+
+def parsed(body: bytes) -> Any:
+    """The payload's JSON, None where it is none. Half a surrogate pair, which users can type, is let through."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass  # the fast parser refuses what the tolerant one takes
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracing) -> bool:
@@ -76,7 +98,7 @@ async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracin
         rows = await webhooks.claim(unit.connection, limit=READ_LIMIT)
         if not rows:
             return False
-        readings = {row["id"]: webhook.read(orjson.loads(row["body"])) for row in rows}
+        readings = {row["id"]: webhook.read(parsed(row["body"])) for row in rows}
         reports = [report for reading in readings.values() for report in reading.reports]
         inbound = [message for reading in readings.values() for message in reading.inbound]
         named = {report.phone_number_id for report in reports} | {message.phone_number_id for message in inbound}

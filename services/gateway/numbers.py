@@ -59,16 +59,22 @@ class NumberDirectory:
         stale = [i for i in phone_number_ids if i not in self._sources or now - self._sources[i][0] > FRESH_SECONDS]
         if stale:
             for row in await store.by_provider_ids(self._pool, stale):
-                tenant_id = TenantId(row["tenant_id"])
-                secret = self._sealer.open(tenant_id, "numbers.app_secret", row["id"], row["sealed_app_secret"])
-                source = WebhookSource(NumberId(row["id"]), tenant_id, row["phone_number_id"], secret)
-                self._sources[row["phone_number_id"]] = (now, source)
+                self._sources[row["phone_number_id"]] = (now, self._source(row))
         return {i: self._sources[i][1] for i in phone_number_ids if i in self._sources}
+
+    async def account_sources(self, account_ids: set[str]) -> list[WebhookSource]:
+        """The numbers of these accounts, for account events, which are rare."""
+        return [self._source(row) for row in await store.by_accounts(self._pool, account_ids)]
 
     def forget(self, tenant_id: TenantId, phone_number_id: str) -> None:
         """Read these anew when they are next asked for."""
         self._of_tenant.pop(tenant_id, None)
         self._sources.pop(phone_number_id, None)
+
+    def _source(self, row: asyncpg.Record) -> WebhookSource:
+        tenant_id = TenantId(row["tenant_id"])
+        secret = self._sealer.open(tenant_id, "numbers.app_secret", row["id"], row["sealed_app_secret"])
+        return WebhookSource(NumberId(row["id"]), tenant_id, row["phone_number_id"], secret)
 
     async def _ids(self, tenant_id: TenantId, wanted: str | None) -> list[str]:
         now = self._clock.monotonic()

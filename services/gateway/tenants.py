@@ -13,6 +13,7 @@ import sys
 from collections import OrderedDict
 from typing import Final
 
+import asyncpg
 from aiohttp import web
 
 from services.gateway.settings import Settings
@@ -101,7 +102,7 @@ def main() -> int:
     parser.add_argument("--live", action="store_true", help="a live key instead of a test key")
     try:
         sys.stdout.write(asyncio.run(_run(parser.parse_args(), load(Settings))) + "\n")
-    except (SettingsError, OSError) as error:
+    except (SettingsError, OSError, asyncpg.PostgresError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

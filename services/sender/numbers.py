@@ -21,8 +21,10 @@ from shared.limits.pacing import Rate
 log = structlog.get_logger(__name__)
 
 FRESH_SECONDS: Final = 5.0
-BURST_SHARE: Final = 0.05
-"""Of a second's messages, how many may leave at once after a rest."""
+PACE_SHARE: Final = 0.97
+BURST_SHARE: Final = 0.02
+"""Of what the provider allows in a second: the even pace, and how many may leave at once after a rest. Together they stay below it
+in every window of a second."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -59,7 +61,9 @@ class Numbers:
                     continue
                 route = Route.of(row["provider_url"], row["phone_number_id"], token)
                 per_second = row["messages_per_second"]
-                number = Number(route, Rate(per_second, max(1.0, per_second * BURST_SHARE)), f"pn:{row['phone_number_id']}")
+                number = Number(
+                    route, Rate(per_second * PACE_SHARE, max(1.0, per_second * BURST_SHARE)), f"pn:{row['phone_number_id']}"
+                )
                 self._known[row["number_id"]] = (now, number)
         return {i: self._known[i][1] for i in wanted if i in self._known}
 

@@ -72,6 +72,12 @@ def phone_number_ids(payload: Any) -> set[str]:
     return {phone_number_id for _, phone_number_id in _values(payload) if phone_number_id is not None}
 
 
+def account_ids(payload: Any) -> set[str]:
+    """The accounts (WABA) a payload speaks of; account events name no number."""
+    entries = _dicts(payload.get("entry")) if isinstance(payload, dict) else ()
+    return {account_id for entry in entries if (account_id := _identifier(entry.get("id"))) is not None}
+
+
 def read(payload: Any) -> Reading:
     """All updates of a payload."""
     reading = Reading()
@@ -168,9 +174,10 @@ def _identifier(value: Any) -> str | None:
 
 
 def _storable(value: Any) -> Any:
-    """The same without NUL characters, which PostgreSQL cannot hold, and without numbers that other hops cannot carry."""
+    """The same without NUL characters and halves of surrogate pairs, which PostgreSQL cannot hold, and without numbers that other
+    hops cannot carry."""
     if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
+        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
         return {_storable(key): _storable(inner) for key, inner in value.items()}
     if isinstance(value, list):

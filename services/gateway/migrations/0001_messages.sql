@@ -30,6 +30,7 @@ CREATE TABLE numbers (
     created_at          timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX numbers_tenant ON numbers (tenant_id, id);
+CREATE INDEX numbers_account ON numbers (waba_id);
 CREATE INDEX numbers_verify_token ON numbers (verify_token_digest);
 
 -- The public state of every message. status_rank orders the states, so that one only climbs (services/gateway/domain/status.py).

@@ -18,6 +18,7 @@ UPDATE_NUMBER: Final = sql["update_number"]
 SELECT_NUMBERS: Final = sql["select_numbers"]
 SELECT_NUMBER: Final = sql["select_number"]
 SELECT_NUMBERS_BY_PROVIDER_ID: Final = sql["select_numbers_by_provider_id"]
+SELECT_NUMBERS_BY_ACCOUNT: Final = sql["select_numbers_by_account"]
 VERIFY_TOKEN_KNOWN: Final = sql["verify_token_known"]
 
 
@@ -44,6 +45,11 @@ async def find(pool: Pool, tenant_id: TenantId, number_id: str) -> asyncpg.Recor
 async def by_provider_ids(pool: Pool, phone_number_ids: Iterable[str]) -> list[asyncpg.Record]:
     """Numbers by Meta's ids, whosever they are; for webhooks only."""
     return await pool.fetch(SELECT_NUMBERS_BY_PROVIDER_ID, list(phone_number_ids))
+
+
+async def by_accounts(pool: Pool, account_ids: Iterable[str]) -> list[asyncpg.Record]:
+    """Numbers by their WABA, whosever they are; for webhooks only."""
+    return await pool.fetch(SELECT_NUMBERS_BY_ACCOUNT, list(account_ids))
 
 
 async def verify_token_known(pool: Pool, digest: bytes) -> bool:

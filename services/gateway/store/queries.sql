@@ -49,6 +49,10 @@ SELECT * FROM numbers WHERE tenant_id = $1 AND id = $2
 -- Takes phone number ids; returns the numbers, whosever they are.
 SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers WHERE phone_number_id = ANY($1::text[])
 
+-- name: select_numbers_by_account
+-- Takes WABA ids; returns their numbers, whosever they are.
+SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers WHERE waba_id = ANY($1::text[]) ORDER BY id
+
 -- name: verify_token_known
 -- Takes a digest; true where a number has that verify token.
 SELECT EXISTS (SELECT FROM numbers WHERE verify_token_digest = $1)

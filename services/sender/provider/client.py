@@ -57,7 +57,7 @@ class Route:
     @classmethod
     def of(cls, provider_url: str, phone_number_id: str, access_token: str) -> Route:
         url = URL(f"{provider_url.rstrip('/')}/{API_VERSION}/{phone_number_id}/messages")
-        return cls(url, {"Authorization": f"Bearer {access_token}"})
+        return cls(url, {"Authorization": f"Bearer {access_token}", "Accept-Encoding": "identity"})
 
 
 def request_body(attempt: AttemptId, to: str, content: dict[str, Any]) -> bytes:

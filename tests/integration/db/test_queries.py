@@ -114,7 +114,8 @@ async def test_due_messages_are_claimed_by_the_index_of_a_full_table(database: D
         SET search_path = scheduler;
         INSERT INTO numbers SELECT 'num_' || n, 't', 1, 80, 160 FROM generate_series(1, 3) n;
         INSERT INTO holds (message_id, tenant_id, number_id, tier, due_at, recipient, content)
-        SELECT 'msg_' || n, 't', 'num_' || n % 3 + 1, n % 4, now() + make_interval(secs => n), '+1', '{}' FROM generate_series(1, 20000) n;
+        SELECT 'msg_' || n, 't', 'num_' || n % 3 + 1, n % 4, now() + make_interval(secs => n), '+1', '{}'
+        FROM generate_series(1, 20000) n;
         ANALYZE holds; ANALYZE numbers;
         """
     )

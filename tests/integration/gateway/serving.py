@@ -40,7 +40,7 @@ class NoBus:
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
         """Nothing to make."""
 
-    async def consume(self, subscription: Subscription, handler: Handler, stop: StopSignal) -> None:
+    async def consume(self, subscription: Subscription, handler: Handler, stop: StopSignal) -> None:  # noqa: ARG002
         await stop.wait()
 
 

@@ -36,9 +36,8 @@ async def everything(database: Database) -> str:
 
 async def test_secrets_are_in_no_table_and_no_answer(gateway: Gateway, database: Database) -> None:
     tenant = await gateway.new_tenant()
-    texts = []
-    for headers in ({"Idempotency-Key": "a"}, {"Idempotency-Key": "a"}, {}):
-        texts.append((await gateway.call("POST", "/api/numbers", BODY, tenant, **headers)).text)
+    keys: tuple[dict[str, str], ...] = ({"Idempotency-Key": "a"}, {"Idempotency-Key": "a"}, {})
+    texts = [(await gateway.call("POST", "/api/numbers", BODY, tenant, **headers)).text for headers in keys]
     number = json.loads(texts[0])["id"]
     texts.append((await gateway.call("PATCH", f"/api/numbers/{number}", SECRETS, tenant)).text)
     texts.append((await gateway.call("PATCH", f"/api/numbers/{number}", {**SECRETS, "oops": 1}, tenant)).text)

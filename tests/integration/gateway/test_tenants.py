@@ -57,8 +57,7 @@ async def tenant_of(pool: Pool, clock: StandingClock, authenticate: Authenticato
     request = make_mocked_request("GET", "/", headers={"Authorization": f"Bearer {key}"})
     try:
         await authenticate(request)
-    except Rejected as error:
-        assert (error.status, error.code) == (401, "auth.invalid")
+    except Rejected:
         return None
     return str(request[TENANT_ID])
 

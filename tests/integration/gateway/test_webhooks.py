@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from shared.auth.signatures import HEADER, sign
 from shared.events.catalogue import MessageReceived, MessageStatusChanged
 from shared.events.event import Event
 from tests.integration.gateway.serving import WEBHOOK, Gateway, Tenant
@@ -175,3 +177,34 @@ async def test_reports_of_messages_of_others_are_absorbed(gateway: Gateway) -> N
     assert await read(gateway) == []
     assert await shown(gateway, one, message) == ("accepted", ["accepted"])
     assert await gateway.pool.fetchval("SELECT count(*) FROM webhooks") == 0
+
+
+async def test_half_a_surrogate_pair_costs_nothing(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    torn = inbound()
+    torn["text"] = {"body": "torn \ud83d here"}
+    body = json.dumps(payload(value("1001", messages=[torn]))).encode()
+    assert (await gateway.call("POST", WEBHOOK, body, **{HEADER: sign("secret-1001", body)})).status == 200
+    (event,) = await read(gateway)
+    assert isinstance(event, MessageReceived)
+    assert event.content["text"]["body"] == "torn \ufffd here"
+
+
+async def test_an_account_event_is_taken_from_a_number_of_the_account_only(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    account = await gateway.pool.fetchval("SELECT waba_id FROM numbers WHERE phone_number_id = '1001'")
+    event = {
+        "entry": [
+            {"id": account, "time": STAMP, "changes": [{"field": "account_update", "value": {"event": "DISABLED_UPDATE"}}]}
+        ]
+    }
+    elsewhere = {"entry": [{**event["entry"][0], "id": "404404"}]}
+    assert (await gateway.webhook(event, "secret-of-nobody")).status == 401
+    assert (await gateway.webhook(elsewhere, "secret-1001")).status == 401
+    assert (await gateway.webhook(event, "secret-1001")).status == 200
+    assert await read(gateway) == []
+    assert await gateway.pool.fetchval("SELECT count(*) FROM webhooks WHERE quarantined IS NOT NULL") == 1, (
+        "kept for a later version"
+    )

@@ -69,7 +69,7 @@ def answering(status: int, body: bytes, *headers: str) -> Conduct:
     return conduct
 
 
-async def call(url: str, token: str = "token") -> tuple[Outcome, int]:
+async def call(url: str, token: str = "token") -> tuple[Outcome, int]:  # noqa: S107  # opens nothing
     """The outcome, and how often the departure was told."""
     departures: list[None] = []
     async with open_client() as session, asyncio.timeout(10):
