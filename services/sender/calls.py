@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -35,6 +35,9 @@ from shared.unavailable import is_unavailable
 
 log = structlog.get_logger(__name__)
 
+PATIENCE_SECONDS: Final = 5.0
+"""A job that no worker took for so long after its moment goes back: its reserved moment is worth nothing any more, and it must not
+be called when its lease is over."""
 RECORD_LIMIT: Final = 256
 RECORDERS: Final = 2
 RECORD_RETRY_SECONDS: Final = 0.5
@@ -78,12 +81,12 @@ class Calls:
         self._clock = clock
         self._concurrency = concurrency
         self._max_in_flight = max_in_flight
-        self._in_flight = 0
+        self._held: set[AttemptId] = set()
         self._freed = asyncio.Event()
         self._later: list[tuple[float, int, Job]] = []
         self._count = 0
         self._line_changed = asyncio.Event()
-        self._due: asyncio.Queue[Job] = asyncio.Queue()
+        self._due: asyncio.PriorityQueue[tuple[int, int, Job]] = asyncio.PriorityQueue()
         self._ended: deque[Settled] = deque()
         self._some_ended = asyncio.Event()
         self._closing = asyncio.Event()
@@ -94,15 +97,23 @@ class Calls:
         """The name under which attempts are claimed."""
         return self._journal.instance
 
-    async def reserve(self, count: int) -> None:
-        """Wait for room for so many messages; `begin` or `give_back` uses it up."""
-        while self._in_flight and self._in_flight + count > self._max_in_flight:
-            await self._until_freed()
-        self._in_flight += count
+    async def hold(self, jobs: Sequence[Job]) -> list[Job]:
+        """Wait for room and take these in hand, each attempt once; what is in hand already is left out.
 
-    def give_back(self, count: int) -> None:
-        """Room that was reserved and is not needed."""
-        self._in_flight -= count
+        `begin` or `let_go` must follow for each. Taken before its claim, an attempt told twice at once is claimed once.
+        """
+        while self._held and len(self._held) + len(jobs) > self._max_in_flight:
+            await self._until_freed()
+        taken = []
+        for job in jobs:
+            if job.attempt not in self._held:
+                self._held.add(job.attempt)
+                taken.append(job)
+        return taken
+
+    def let_go(self, ended: Iterable[AttemptId]) -> None:
+        """These are not in hand any more."""
+        self._held.difference_update(ended)
         self._freed.set()
 
     def begin(self, jobs: Sequence[Job]) -> None:
@@ -110,11 +121,15 @@ class Calls:
         now = asyncio.get_running_loop().time()
         for job in jobs:
             if job.moment <= now:
-                self._due.put_nowait(job)
+                self._put_due(job)
             else:
                 self._count += 1
                 heapq.heappush(self._later, (job.moment, self._count, job))
         self._line_changed.set()
+
+    def _put_due(self, job: Job) -> None:
+        self._count += 1
+        self._due.put_nowait((job.event.tier, self._count, job))
 
     async def run(self, stop: StopSignal) -> None:
         async with asyncio.TaskGroup() as group:
@@ -126,7 +141,7 @@ class Calls:
             self.is_open = False
             self._closing.set()
             self._line_changed.set()
-            while self._in_flight:
+            while self._held:
                 await self._until_freed()
             for task in tasks:
                 task.cancel()
@@ -138,7 +153,7 @@ class Calls:
         while True:
             now = loop.time()
             while self._later and (self._later[0][0] <= now or self._closing.is_set()):
-                self._due.put_nowait(heapq.heappop(self._later)[2])
+                self._put_due(heapq.heappop(self._later)[2])
             self._line_changed.clear()
             try:
                 async with asyncio.timeout_at(self._later[0][0] if self._later else None):
@@ -148,14 +163,14 @@ class Calls:
 
     async def _work(self) -> None:
         while True:
-            job = await self._due.get()
+            _, _, job = await self._due.get()
             self._ended.append(await self._call(job))
             self._some_ended.set()
 
     async def _call(self, job: Job) -> Settled:
         event, started_at = job.event, self._clock.now()
-        if self._closing.is_set():
-            return self._settled(job, started_at, NotSent("sender.draining", counted=False), event.traceparent)
+        if reason := self._reason_not_to_call(job, started_at):
+            return self._settled(job, started_at, NotSent(reason, counted=False), event.traceparent)
         with self._tracing.span("POST messages", kind="client", traceparent=event.traceparent) as span:
             departing = client.Departing(
                 client.request_body(job.attempt, event.to, event.content), lambda: self._journal.departed(job.attempt)
@@ -165,6 +180,16 @@ class Calls:
             if not isinstance(outcome, Sent):
                 span.fail(outcome.code)
             return self._settled(job, started_at, outcome, span.traceparent)
+
+    def _reason_not_to_call(self, job: Job, now: datetime) -> str | None:
+        """Why a job goes back although its turn has come: it is asked at the last moment, for the wait may have been long."""
+        if self._closing.is_set():
+            return "sender.draining"
+        if job.event.expires_at is not None and now >= job.event.expires_at:
+            return "message.expired"  # the scheduler, which gets it back, tells so
+        if asyncio.get_running_loop().time() - job.moment > PATIENCE_SECONDS:
+            return "sender.overdue"
+        return None
 
     def _settled(self, job: Job, started_at: datetime, outcome: Outcome, traceparent: str | None) -> Settled:
         retry_at = None
@@ -183,7 +208,7 @@ class Calls:
                 continue
             taken = [self._ended.popleft() for _ in range(min(RECORD_LIMIT, len(self._ended)))]
             await self._record(taken)
-            self.give_back(len(taken))
+            self.let_go(one.attempt for one in taken)
 
     async def _record(self, ended: Sequence[Settled]) -> None:
         """Write outcomes and tell them, in one transaction. While the database is away they are kept and tried again: a call

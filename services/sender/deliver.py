@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from services.sender.calls import Calls, Job
@@ -22,10 +22,12 @@ from shared.errors import BatchFailed, Retry
 from shared.events.catalogue import MessageDeferred, MessageReleased
 from shared.limits.pacing import Pacing
 
-HORIZON_SECONDS: Final = 1.0
-"""A message that would have to wait longer for its turn goes back to the scheduler, where it can be overtaken and canceled."""
+HORIZON_SECONDS: Final = 5.0
+"""How far ahead departures are reserved: farther than the scheduler's window of a second reaches, for the slowest number too, so
+that nothing is deferred in ordinary running. What would wait longer goes back, where it can be overtaken and canceled."""
 LEASE_SECONDS: Final = 60.0
-"""Longer than the horizon and a call together, by far."""
+"""Longer than the horizon, the patience of a job whose moment has passed (`calls`), and a call together."""
+PACE_CODE: Final = "number.pace"
 
 
 class Delivery:
@@ -49,12 +51,7 @@ class Delivery:
         numbers = await self._numbers.of({event.number_id for event in released})
         known = [event for event in released if event.number_id in numbers]
         if known:
-            jobs, late = await self._pace(known, numbers)
-            if late:
-                async with self._outbox.transaction() as unit:
-                    unit.emit(*late)
-            if jobs:
-                await self._claim(jobs)
+            await self._claim(*await self._pace(known, numbers))
         if len(known) < len(released):
             raise BatchFailed(
                 {e.event_id: Retry("number.not_yet_known", after=1) for e in released if e.number_id not in numbers}
@@ -62,8 +59,8 @@ class Delivery:
 
     async def _pace(
         self, released: Sequence[MessageReleased], numbers: Mapping[str, Number]
-    ) -> tuple[list[Job], list[MessageDeferred]]:
-        """Reserve each message's moment, most urgent first; those beyond the horizon are deferred to when there is room."""
+    ) -> tuple[list[Job], list[tuple[MessageReleased, datetime]]]:
+        """Reserve each message's moment, most urgent first; those beyond the horizon with the time when there is room."""
         urgent_first = sorted(released, key=lambda event: event.tier)
         wanted: dict[str, int] = {}
         for event in urgent_first:
@@ -73,43 +70,52 @@ class Delivery:
         grants = await self._pacing.reserve({key: (rates[key], n) for key, n in wanted.items()}, HORIZON_SECONDS)
         waits = {key: iter(grant.waits_seconds) for key, grant in grants.items()}
         now = asyncio.get_running_loop().time()
-        jobs, late = [], []
+        jobs: list[Job] = []
+        late: list[tuple[MessageReleased, datetime]] = []
         for event in urgent_first:
             number = numbers[event.number_id]
             wait = next(waits[number.pace_key], None)
             if wait is None:
-                late.append(self._deferred(event, grants[number.pace_key].retry_seconds))
+                late.append((event, self._clock.now() + timedelta(seconds=grants[number.pace_key].retry_seconds)))
             else:
-                jobs.append(Job(event, AttemptId(event.message_id, event.attempt), number, now + wait))
+                jobs.append(Job(event, _attempt(event), number, now + wait))
         return jobs, late
 
-    async def _claim(self, jobs: Sequence[Job]) -> None:
-        """Claim the attempts, then have them called; those claimed before are answered from the table."""
-        await self._calls.reserve(len(jobs))
-        mine: dict[AttemptId, Job] = {}
+    async def _claim(self, jobs: Sequence[Job], late: Sequence[tuple[MessageReleased, datetime]]) -> None:
+        """Write down all attempts, then have those called that have a moment. Attempts written down before are answered from the
+        table; those this process holds will be answered anyway."""
+        held = await self._calls.hold(jobs)
+        begun: list[Job] = []
         try:
             async with self._outbox.transaction() as unit:
+                instance = self._calls.instance
                 claimed = await attempts.claim(
-                    unit.connection,
-                    [job.event for job in jobs],
-                    instance=self._calls.instance,
-                    lease_seconds=LEASE_SECONDS,
+                    unit.connection, [job.event for job in held], instance=instance, lease_seconds=LEASE_SECONDS
                 )
-                others = [job.attempt for job in jobs if job.attempt not in claimed]
+                deferred = await attempts.defer(unit.connection, late, instance=instance, code=PACE_CODE)
+                unit.emit(*(_deferred(event, retry_at) for event, retry_at in late if _attempt(event) in deferred))
+                others = [job.attempt for job in held if job.attempt not in claimed]
+                others += [_attempt(event) for event, _ in late if _attempt(event) not in deferred]
                 if others:
                     unit.emit(*(event_of(ended) for ended in await attempts.outcomes(unit.connection, others)))
-            mine = {job.attempt: job for job in jobs if job.attempt in claimed}
+            begun = [job for job in held if job.attempt in claimed]
         finally:
-            self._calls.give_back(len(jobs) - len(mine))
-        self._calls.begin(list(mine.values()))
+            started = {job.attempt for job in begun}
+            self._calls.let_go([job.attempt for job in held if job.attempt not in started])
+        self._calls.begin(begun)
 
-    def _deferred(self, event: MessageReleased, retry_seconds: float) -> MessageDeferred:
-        return MessageDeferred(
-            tenant_id=event.tenant_id,
-            traceparent=event.traceparent,
-            message_id=event.message_id,
-            attempt=event.attempt,
-            retry_at=self._clock.now() + timedelta(seconds=retry_seconds),
-            code="number.pace",
-            counted=False,
-        )
+
+def _attempt(event: MessageReleased) -> AttemptId:
+    return AttemptId(event.message_id, event.attempt)
+
+
+def _deferred(event: MessageReleased, retry_at: datetime) -> MessageDeferred:
+    return MessageDeferred(
+        tenant_id=event.tenant_id,
+        traceparent=event.traceparent,
+        message_id=event.message_id,
+        attempt=event.attempt,
+        retry_at=retry_at,
+        code=PACE_CODE,
+        counted=False,
+    )

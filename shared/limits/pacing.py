@@ -6,6 +6,7 @@ What would have to wait beyond the horizon is not granted and should be put down
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 _SCRIPT: Final = Path(__file__).with_name("reserve.lua").read_text(encoding="utf-8")
 LOCAL_SHARE: Final = 0.5
 """Part of the rate that a process takes for itself while Redis is away: less than all, never none."""
+LOCAL_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +81,20 @@ class LocalPacing:
 class RedisPacing:
     """Pacing shared by all replicas, on the server's clock.
 
-    Where Redis is away each process paces itself at half the rate: with more than two sender replicas the sum may pass the limit
-    until Redis is back, with one it stays below. It never opens.
+    Where Redis is away each process paces itself at half the rate, for at least a second, so that a Redis that comes and goes does
+    not grant its whole rate in between: with two replicas the sum stays within the limit, with more it may pass it until Redis is
+    back. It never opens.
     """
 
     def __init__(self, redis: Redis, fallback: LocalPacing) -> None:
         self._script = redis.register_script(_SCRIPT)
         self._redis = redis
         self._fallback = fallback
+        self._local_until = 0.0
 
     async def reserve(self, wanted: Mapping[str, tuple[Rate, int]], horizon_seconds: float) -> dict[str, Grant]:
+        if asyncio.get_running_loop().time() < self._local_until:
+            return await self._reserve_locally(wanted, horizon_seconds)
         pipeline = self._redis.pipeline(transaction=False)
         for key, (rate, count) in wanted.items():
             arguments = (rate.step_us, rate.ahead_us, count, round(horizon_seconds * 1_000_000))
@@ -97,12 +103,16 @@ class RedisPacing:
             answers = cast("list[list[int]]", await pipeline.execute())
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("pacing.redis_unavailable", error=type(error).__name__)
-            slower = {key: (Rate(rate.per_second * LOCAL_SHARE, rate.burst), n) for key, (rate, n) in wanted.items()}
-            return await self._fallback.reserve(slower, horizon_seconds)
+            self._local_until = asyncio.get_running_loop().time() + LOCAL_SECONDS
+            return await self._reserve_locally(wanted, horizon_seconds)
         return {
             key: _grant(granted, first, after, rate.step_us)
             for (key, (rate, _)), (granted, first, after) in zip(wanted.items(), answers, strict=True)
         }
+
+    async def _reserve_locally(self, wanted: Mapping[str, tuple[Rate, int]], horizon_seconds: float) -> dict[str, Grant]:
+        slower = {key: (Rate(rate.per_second * LOCAL_SHARE, rate.burst), n) for key, (rate, n) in wanted.items()}
+        return await self._fallback.reserve(slower, horizon_seconds)
 
 
 def _grant(granted: int, first_us: float, after_us: float, step_us: int) -> Grant:

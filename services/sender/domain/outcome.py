@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-MAX_FAILURES: Final = 6
-"""Attempts that may fail on the message's own account: with the back-off below, some 30 seconds on average to give up."""
+MAX_FAILURES: Final = 10
+"""Attempts that may fail on the message's own account: with the back-off below, some eight minutes on average to give up."""
 BACKOFF_CAP_SECONDS: Final = 900.0
 
 

@@ -28,7 +28,7 @@ CREATE TABLE attempts (
     counted      boolean     NOT NULL DEFAULT true,
     traceparent  text,
     PRIMARY KEY (message_id, attempt)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX attempts_submitting ON attempts (lease_until) WHERE state = 'submitting';
 CREATE INDEX attempts_started_at ON attempts USING brin (started_at);

@@ -24,6 +24,8 @@ API_VERSION: Final = "v23.0"
 CONNECT_SECONDS: Final = 2.0
 TOTAL_SECONDS: Final = 10.0
 ANSWER_LIMIT_BYTES: Final = 65_536
+UNREACHABLE_SECONDS: Final = 5.0
+"""A provider that cannot be reached says nothing about the message: it is tried again until it leaves, is canceled or expires."""
 UNUSABLE_SECONDS: Final = 300.0
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS)
@@ -82,8 +84,12 @@ async def send(session: aiohttp.ClientSession, route: Route, body: Departing, tr
             return outcome_of(response.status, answer, response.headers.get("Retry-After"))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         code = f"connection.{type(error).__name__}"
-        return Unknown(code) if body.has_departed else NotSent(code)
-    except ValueError:  # a token that no header can carry; nothing was written, and somebody must repair the number's record
+        return Unknown(code) if body.has_departed else NotSent(code, UNREACHABLE_SECONDS, counted=False)
+    except (
+        ValueError
+    ) as error:  # a token that no header can carry: nothing was written, and somebody must repair the number's record
+        if body.has_departed:
+            return Unknown(f"connection.{type(error).__name__}")
         return NotSent("connection.token_unusable", UNUSABLE_SECONDS, counted=False)
 
 

@@ -15,6 +15,7 @@ import orjson
 from services.sender.domain.outcome import NotSent, Outcome, Refused, Sent, Unknown
 from shared.telemetry.redaction import scrub
 
+LONGEST_WAMID: Final = 512
 _HTTP_OK: Final = 200
 _HTTP_TOO_MANY: Final = 429
 _HTTP_SERVER_ERROR: Final = 500
@@ -108,12 +109,12 @@ def _detail(error: dict[str, Any]) -> str:
     repeats ("Malformed access token EAA…") are taken out."""
     data = error.get("error_data")
     details = data.get("details") if isinstance(data, dict) else None
-    return scrub(str(details or error.get("message") or "refused by the provider"))[:500]
+    return scrub(str(details or error.get("message") or "refused by the provider"))[:500].replace("\0", "\ufffd")
 
 
 def _wamid(answer: dict[str, Any]) -> str | None:
     match answer.get("messages"):
-        case [{"id": str(wamid)}, *_] if wamid:
+        case [{"id": str(wamid)}, *_] if 0 < len(wamid) <= LONGEST_WAMID and wamid.isprintable():
             return wamid
     return None
 

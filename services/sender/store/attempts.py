@@ -20,6 +20,7 @@ from shared.ids import MessageId, TenantId
 
 sql = Queries(Path(__file__).with_name("queries.sql"))
 CLAIM_ATTEMPTS: Final = sql["claim_attempts"]
+DEFER_ATTEMPTS: Final = sql["defer_attempts"]
 SETTLED_ATTEMPTS: Final = sql["settled_attempts"]
 RECORD_OUTCOMES: Final = sql["record_outcomes"]
 SETTLE_BY_REPORT: Final = sql["settle_by_report"]
@@ -43,7 +44,8 @@ class Settled:
 async def claim(
     connection: Connection, released: Sequence[MessageReleased], *, instance: str, lease_seconds: float
 ) -> set[AttemptId]:
-    """Write the intent; returns the attempts that are this process's to make. The others were claimed before."""
+    """Write the intent; returns the attempts that are this process's to make. The caller holds none of them already; what it does
+    not get was claimed or settled before."""
     rows = await connection.fetch(
         CLAIM_ATTEMPTS,
         [event.message_id for event in released],
@@ -53,6 +55,25 @@ async def claim(
         [event.traceparent for event in released],
         instance,
         lease_seconds,
+    )
+    return {AttemptId(MessageId(row["message_id"]), row["attempt"]) for row in rows}
+
+
+async def defer(
+    connection: Connection, late: Sequence[tuple[MessageReleased, datetime]], *, instance: str, code: str
+) -> set[AttemptId]:
+    """Put attempts down, unmade, until their time: written like the others, so that a second telling of one cannot make it. Returns
+    those that were new."""
+    rows = await connection.fetch(
+        DEFER_ATTEMPTS,
+        [event.message_id for event, _ in late],
+        [event.attempt for event, _ in late],
+        [event.tenant_id for event, _ in late],
+        [event.number_id for event, _ in late],
+        [event.traceparent for event, _ in late],
+        [retry_at for _, retry_at in late],
+        instance,
+        code,
     )
     return {AttemptId(MessageId(row["message_id"]), row["attempt"]) for row in rows}
 

@@ -13,11 +13,24 @@ SELECT number_id, tenant_id, phone_number_id, provider_url, sealed_access_token,
 FROM numbers WHERE number_id = ANY($1::text[])
 
 -- name: claim_attempts
--- Takes attempts as arrays, the instance and the lease in seconds; returns the ids of those nobody had claimed.
+-- Takes attempts as arrays, the instance and the lease in seconds; returns the ids of those nobody had claimed, and of those this
+-- instance had claimed and does not hold: the answer to an earlier claim's commit was lost.
 INSERT INTO attempts (message_id, attempt, tenant_id, number_id, traceparent, instance, lease_until)
 SELECT message_id, attempt, tenant_id, number_id, traceparent, $6, now() + make_interval(secs => $7)
 FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[])
     AS t (message_id, attempt, tenant_id, number_id, traceparent)
+ORDER BY message_id, attempt
+ON CONFLICT (message_id, attempt) DO UPDATE SET lease_until = excluded.lease_until
+WHERE attempts.state = 'submitting' AND attempts.instance = excluded.instance
+RETURNING message_id, attempt
+
+-- name: defer_attempts
+-- Takes attempts as arrays with the time to try again, the instance and the reason; returns the ids of those that were new.
+INSERT INTO attempts (message_id, attempt, tenant_id, number_id, traceparent, retry_at, instance, lease_until, state, code, counted,
+                      settled_at)
+SELECT message_id, attempt, tenant_id, number_id, traceparent, retry_at, $7, now(), 'deferred', $8, false, now()
+FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+    AS t (message_id, attempt, tenant_id, number_id, traceparent, retry_at)
 ORDER BY message_id, attempt
 ON CONFLICT (message_id, attempt) DO NOTHING
 RETURNING message_id, attempt

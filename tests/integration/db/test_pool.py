@@ -21,7 +21,7 @@ from tests.support.platform import until
 
 
 def hurried(database: Database, **changes: float) -> DatabaseSettings:
-    return database.settings_for("gateway", pool_max=1).model_copy(update=changes)
+    return database.settings_for("gateway").model_copy(update={"pool_max": 1, **changes})
 
 
 async def test_a_connection_is_the_services_own(database: Database) -> None:

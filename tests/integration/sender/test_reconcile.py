@@ -190,12 +190,31 @@ async def test_confirmations_of_other_attempts_touch_nothing(outbox: Outbox, poo
     assert await states(pool) == {event.message_id: "submitting"}
 
 
-async def test_an_attempt_is_claimed_once_however_often_it_is_told(outbox: Outbox, pool: Pool) -> None:
+async def test_an_attempt_is_claimed_once_and_given_again_only_to_the_instance_that_lost_the_answer(
+    outbox: Outbox, pool: Pool
+) -> None:
     event = released()
     other = event.model_copy(update={"attempt": 2})
-    assert await claim(outbox, [event, event], "snd_1") == {attempt_of(event)}
+    assert await claim(outbox, [event], "snd_1") == {attempt_of(event)}
     assert await claim(outbox, [event, other], "snd_2") == {attempt_of(other)}
+    assert await claim(outbox, [event, other], "snd_1") == {attempt_of(event)}
+    async with outbox.transaction() as unit:
+        await attempts.record(unit.connection, [Settled(attempt_of(event), TENANT, None, datetime.now(UTC), Sent("wamid.x"))])
     assert await claim(outbox, [event, other], "snd_1") == set()
+
+
+async def test_a_deferred_attempt_cannot_be_made_by_a_second_telling(outbox: Outbox, pool: Pool) -> None:
+    event, retry_at = released(), datetime.now(UTC)
+    async with outbox.transaction() as unit:
+        assert await attempts.defer(unit.connection, [(event, retry_at)], instance="snd_1", code="number.pace") == {
+            attempt_of(event)
+        }
+    assert await claim(outbox, [event], "snd_1") == set()
+    async with outbox.transaction() as unit:
+        assert await attempts.defer(unit.connection, [(event, retry_at)], instance="snd_2", code="number.pace") == set()
+        (again,) = await attempts.outcomes(unit.connection, [attempt_of(event)])
+    assert again.outcome == NotSent("number.pace", None, counted=False)
+    assert again.retry_at == retry_at
 
 
 async def test_an_outcome_told_again_is_the_same(outbox: Outbox, pool: Pool) -> None:
