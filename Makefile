@@ -25,6 +25,9 @@ stack: bootstrap-run ## run it as separate processes on a real RabbitMQ
 run-%: bootstrap-run ## run one service: gateway, scheduler, sender, archive or sandbox
 	@local/foreground.sh $(PY) -m services.$*
 
+tenant: bootstrap-run ## make a tenant and its key in the run or stack that is up: NAME=Acme
+	@$(PY) -m local.tenant "$(NAME)"
+
 migrate: bootstrap-run ## bring the schemas of CHASQUI_MIGRATE__URL up to date
 	@$(PY) -m shared.db.migrate
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -43,6 +45,17 @@ class AllSettings:
             archive=load(services.archive.settings.Settings),
             sandbox=load(services.sandbox.settings.Settings),
         )
+
+
+def check_settings(environment: Mapping[str, str]) -> None:
+    """Raises `SettingsError` where a service could not start with these, before anything is started."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        AllSettings.from_environment()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 async def build_all(stack: AsyncExitStack, settings: AllSettings, exporter: SpanExporter | None = None) -> list[Component]:

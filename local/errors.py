@@ -24,7 +24,9 @@ def explained(path: Path) -> Iterator[None]:
                 raise LocalError(disk_full(path)) from error
             case errno.EACCES | errno.EPERM | errno.EROFS:
                 at = error.filename or path
-                raise LocalError(f"User {os.geteuid()} may not write {at}: start as its owner, or remove {path}.") from error
+                raise LocalError(
+                    f"User {os.geteuid()} may not write {at}: start as its owner, or make it writable (chmod u+w)."
+                ) from error
             case _:
                 raise
 

@@ -58,8 +58,10 @@ def generated() -> Iterator[tuple[Path, str]]:
     for service, settings in SETTINGS.items():
         readme = Path("services") / service / "README.md"
         text = (ROOT / readme).read_text(encoding="utf-8")
-        begin, _, rest = text.partition(_TABLE_BEGIN)
+        begin, found, rest = text.partition(_TABLE_BEGIN)
         _, end, after = rest.partition(_TABLE_END)
+        if not found or not end:
+            raise ValueError(f"{readme} has no place for the settings: {_TABLE_BEGIN.strip()} … {_TABLE_END}")
         yield readme, "".join((begin, _TABLE_BEGIN, "\n".join(_table(settings)), "\n", end, after))
 
 

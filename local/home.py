@@ -25,6 +25,7 @@ PORTS: Final = {
     "sandbox": ("CHASQUI_SANDBOX__PORT", 8090),
 }
 HOST: Final = "127.0.0.1"
+FIRST_FREE_PORT: Final = 1024
 
 
 class Home:
@@ -36,7 +37,12 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> Home:
-        """`.chasqui` in the working folder, or `CHASQUI_LOCAL__FOLDER`, which is taken out: it is no setting of a service."""
+        """`.chasqui` in the working folder, or `CHASQUI_LOCAL__FOLDER`, which is taken out: it is no setting of a service.
+
+        Names of settings may be written in any case; from here on they are upper-case.
+        """
+        for name in [name for name in os.environ if name.upper().startswith("CHASQUI_") and not name.isupper()]:
+            os.environ.setdefault(name.upper(), os.environ.pop(name))
         return cls(Path(os.environ.pop(FOLDER_VARIABLE, ".chasqui")))
 
     def secrets(self) -> dict[str, str]:
@@ -63,6 +69,13 @@ class Home:
         facts = {"started_at": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
         write_private(self.path / "run.json", json.dumps(facts, indent=1) + "\n")
 
+    def change_mode(self, mode: str) -> str | None:
+        """Note what runs here now, "run" or "stack"; returns what ran before, if it was something else."""
+        path = self.path / "mode"
+        before = path.read_text().strip() if path.exists() else mode
+        write_private(path, mode)
+        return before if before != mode else None
+
     def forget_run(self) -> None:
         """Nothing runs any more."""
         (self.path / "run.json").unlink(missing_ok=True)
@@ -70,12 +83,16 @@ class Home:
 
 def ports_from_environment() -> dict[str, int]:
     """The services' ports: the variables, or the usual ones; 0 becomes a free one. Raises `LocalError` where one is taken."""
-    ports = {}
+    ports: dict[str, int] = {}
     for service, (variable, usual) in PORTS.items():
         text = os.environ.get(variable, str(usual))
         if not text.isdecimal() or int(text) > 65535:
             raise LocalError(f"{variable} must be a port number, not {text!r}.")
         port = int(text) or free_port(HOST)
+        if port < FIRST_FREE_PORT and os.geteuid() != 0:
+            raise LocalError(f"Port {port} is for root: choose one from {FIRST_FREE_PORT} on with {variable}.")
+        if port in ports.values():
+            raise LocalError(f"Port {port} is wanted twice: choose another one with {variable}.")
         if not is_free(port, HOST):
             raise LocalError(f"Port {port} is taken: stop what listens there, or choose another one with {variable}.")
         ports[service] = port
@@ -96,6 +113,8 @@ def service_environment(
         "CHASQUI_SECURITY__MASTER_KEY": kept["master_key"],
         "CHASQUI_SECURITY__INTERNAL_TOKEN": kept["internal_token"],
         "CHASQUI_GATEWAY__ARCHIVE_URL": f"http://{HOST}:{ports['archive']}",
+        # The sandbox here, and any other one that somebody starts on this machine.
+        "CHASQUI_GATEWAY__PROVIDER_ORIGINS": f"https://graph.facebook.com,http://{HOST}:*",
         "CHASQUI_SENDER__JOURNAL_FOLDER": str(journal),
         "CHASQUI_SANDBOX__ACCESS_TOKEN": kept["access_token"],
         "CHASQUI_SANDBOX__APP_SECRET": kept["app_secret"],
@@ -103,6 +122,18 @@ def service_environment(
         "CHASQUI_SANDBOX__WEBHOOK_URL": f"{gateway}/api/webhooks/whatsapp",
     }
     return {**usual, **{k: v for k, v in os.environ.items() if k.startswith("CHASQUI_")}, **chosen}
+
+
+def presumed_environment(ports: Mapping[str, int], kept: Mapping[str, str]) -> dict[str, str]:
+    """The settings as they will be, with servers that are not there yet: enough to check them before anything is started."""
+    return service_environment(
+        ports,
+        kept,
+        database_url=f"postgresql://{HOST}/chasqui",
+        redis_url=f"redis://{HOST}",
+        bus_url="memory://",
+        journal=Path("journal"),
+    )
 
 
 def write_private(path: Path, text: str) -> None:

@@ -10,10 +10,11 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from local.assembly import AllSettings, build_all
+from local.assembly import AllSettings, build_all, check_settings
 from local.errors import LocalError
-from local.home import HOST, Home, ports_from_environment, service_environment
-from local.servers import Servers, running_servers, step
+from local.home import HOST, Home, ports_from_environment, presumed_environment, service_environment
+from local.servers import Servers, running_servers
+from local.supervise import Supervised
 from local.welcome import banner, connect_sandbox
 from shared.bus.interface import StopSignal
 from shared.config import SettingsError
@@ -22,6 +23,7 @@ from shared.run import Builder, Component, Stage, main
 from shared.telemetry.logging import setup_logging
 
 DRAIN_SECONDS: Final = 15.0
+LOOK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,41 @@ class Welcome:
             servers={"postgres": self.servers.admin_url, "redis": self.servers.redis_url, "bus": "memory://"},
             test_key=self.kept["test_key"],
         )
-        sys.stdout.write(banner(self.ports, self.kept["test_key"], self.home.path / "chasqui.log"))
+        sys.stdout.write(banner(self.ports, self.kept["test_key"], self.home.path / "chasqui.log", connecting.result()))
         sys.stdout.flush()
         await stop.wait()
 
 
-def builder(welcome: Welcome) -> Builder:
-    """All services on one bus. Raises `SettingsError`."""
+@dataclass(frozen=True, slots=True)
+class Nurse:
+    """Starts the servers again when they die; the services wait for them meanwhile."""
+
+    servers: Servers
+    name: str = "local.nurse"
+    stage: Stage = Stage.RELAY
+
+    async def run(self, stop: StopSignal) -> None:
+        patients = [Supervised("postgres", self.servers.postgres), Supervised("valkey", self.servers.valkey)]
+        while not stop.is_set():
+            for patient in patients:
+                await asyncio.to_thread(patient.tend)
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await stop.wait()
+            except TimeoutError:
+                pass  # look again
+
+
+def builder(welcome: Welcome, faults: list[str]) -> Builder:
+    """All services on one bus. Raises `SettingsError`; what keeps a service from starting is added to `faults` as a sentence."""
     settings = AllSettings.from_environment()
 
     async def build(stack: AsyncExitStack) -> Sequence[Component]:
-        return [welcome, *await build_all(stack, settings)]
+        try:
+            return [welcome, *await build_all(stack, settings), Nurse(welcome.servers)]
+        except Exception as error:
+            faults.append(f"A service could not start: {error}.\n")
+            raise
 
     return build
 
@@ -78,7 +104,10 @@ def run() -> int:
         stack.callback(home.forget_run)
         ports = ports_from_environment()
         kept = home.secrets()
+        check_settings(presumed_environment(ports, kept))
         sys.stdout.write(f"Starting Chasqui in {home.path}\n")
+        if home.change_mode("run"):
+            sys.stdout.write("  What `make stack` had in RabbitMQ stays there until it runs again.\n")
         servers = stack.enter_context(running_servers(home, kept))
         os.environ.update(
             service_environment(
@@ -92,10 +121,12 @@ def run() -> int:
         )
         log = stack.enter_context((home.path / "chasqui.log").open("a", buffering=1))
         setup_logging(os.environ.get("CHASQUI_TELEMETRY__LOG_LEVEL", "info"), stream=log)
-        with step("services"):
-            build = builder(Welcome(home, ports, kept, servers))
-        code = main([build], drain_seconds=DRAIN_SECONDS)
-        sys.stdout.write("Stopped.\n" if code == 0 else f"Chasqui ended with an error; see {home.path / 'chasqui.log'}\n")
+        faults: list[str] = []
+        code = main([builder(Welcome(home, ports, kept, servers), faults)], drain_seconds=DRAIN_SECONDS)
+        if code:
+            sys.stderr.write(f"{' '.join(faults)}Chasqui ended with an error; see {home.path / 'chasqui.log'}\n")
+        else:
+            sys.stdout.write("Stopped.\n")
         return code
 
 

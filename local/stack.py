@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local.assembly import AllSettings
+from local.assembly import check_settings
 from local.broker import RunningBroker, running_broker
 from local.errors import LocalError
-from local.home import HOST, Home, ports_from_environment, service_environment
+from local.home import HOST, Home, ports_from_environment, presumed_environment, service_environment
 from local.servers import Servers, running_servers, step
 from local.supervise import Program, Supervised
 from local.welcome import banner, connect_sandbox
@@ -105,7 +105,7 @@ def run() -> int:
     setup_logging("warning")
     home = Home.from_environment()
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
     with ExitStack() as opened:
         home.folder.claim()
@@ -113,22 +113,23 @@ def run() -> int:
         opened.callback(home.forget_run)
         ports = ports_from_environment()
         kept = home.secrets()
+        check_settings(presumed_environment(ports, kept))  # said here, once, and not in five logs again and again
         sys.stdout.write(f"Starting Chasqui in {home.path}\n")
+        home.change_mode("stack")
         servers = opened.enter_context(running_servers(home, kept))
         with step("RabbitMQ"):
             broker = opened.enter_context(running_broker(home.path / "rabbitmq"))
             asyncio.run(declare(BusSettings(url=broker.url)))
         environment = stack_environment(home, servers, broker, ports, kept)
         os.environ.update(environment)
-        AllSettings.from_environment()  # its faults are said here, once, and not in five logs again and again
         stack = stack_of(home, servers, broker, ports, kept["test_key"], environment)
         opened.callback(stack.stop_all)
         with step("services"):
             for name in START_ORDER:
                 stack.programs[name].start()
-            asyncio.run(connect_sandbox(ports, kept))
+            sender = asyncio.run(connect_sandbox(ports, kept))
         stack.write_run()
-        sys.stdout.write(banner(ports, kept["test_key"], home.path))
+        sys.stdout.write(banner(ports, kept["test_key"], home.path, sender))
         sys.stdout.flush()
         while not ended.wait(LOOK_SECONDS):
             stack.tend()

@@ -17,8 +17,11 @@ PHONE_NUMBER_ID: Final = "106540352242922"
 WABA_ID: Final = "102290129340398"
 
 
-async def connect_sandbox(ports: Mapping[str, int], kept: Mapping[str, str]) -> None:
-    """Wait for the gateway, then connect the sandbox's number, or tell it where the sandbox is now. Raises `LocalError`."""
+async def connect_sandbox(ports: Mapping[str, int], kept: Mapping[str, str]) -> str | None:
+    """Wait for the gateway, then connect the sandbox's number, or tell it where the sandbox is now.
+
+    Returns the number's id where messages must name it, because the tenant has others too. Raises `LocalError`.
+    """
     api = f"http://{HOST}:{ports['gateway']}/api"
     headers = {"Authorization": f"Bearer {kept['test_key']}"}
     provider_url = f"http://{HOST}:{ports['sandbox']}"
@@ -36,14 +39,18 @@ async def connect_sandbox(ports: Mapping[str, int], kept: Mapping[str, str]) -> 
         await _until_ready(session, f"http://{HOST}:{ports['gateway']}/ready")
         async with session.post(f"{api}/numbers", json=number) as answer:
             if answer.status == 201:
-                return
+                return None
             if answer.status != 409:
                 raise LocalError(f"The sandbox's number could not be connected: {await answer.text()}")
         async with session.get(f"{api}/numbers") as answer:
             known: list[dict[str, Any]] = (await answer.json())["data"]
-        for one in known:
-            if one["phone_number_id"] == PHONE_NUMBER_ID and one["provider_url"] != provider_url:
-                await session.patch(f"{api}/numbers/{one['id']}", json={"provider_url": provider_url})
+        own = next((one for one in known if one["phone_number_id"] == PHONE_NUMBER_ID), None)
+        if own is None:
+            return None  # another tenant has it: then somebody has plans of their own with this folder
+        if own["provider_url"] != provider_url:
+            moved = {"provider_url": provider_url, "access_token": kept["access_token"]}
+            await session.patch(f"{api}/numbers/{own['id']}", json=moved)
+        return str(own["id"]) if len(known) > 1 else None
 
 
 async def _until_ready(session: aiohttp.ClientSession, url: str) -> None:
@@ -61,17 +68,18 @@ async def _until_ready(session: aiohttp.ClientSession, url: str) -> None:
         raise LocalError(f"The gateway was not ready within {UP_SECONDS:.0f} s; see its log.") from None
 
 
-def banner(ports: Mapping[str, int], test_key: str, log_folder: object) -> str:
-    """Where everything is, and two commands that work as they stand."""
+def banner(ports: Mapping[str, int], test_key: str, log_folder: object, sender: str | None) -> str:
+    """Where everything is, and two commands that work as they stand. `sender` is the number to name, where one must be named."""
     gateway = f"http://{HOST}:{ports['gateway']}"
     later = (datetime.now().astimezone() + timedelta(seconds=30)).isoformat(timespec="seconds")
+    named = f'"from": "{sender}", ' if sender else ""
     send = (
         f"curl -s {gateway}/api/messages -H 'Authorization: Bearer {test_key}' -H 'Content-Type: application/json' \\\n"
-        '    -d \'{"to": "+15551234567", "type": "text", "text": {"body": "Hello from Chasqui"}}\''
+        f'    -d \'{{{named}"to": "+15551234567", "type": "text", "text": {{"body": "Hello from Chasqui"}}}}\''
     )
     schedule = (
         f"curl -s {gateway}/api/messages -H 'Authorization: Bearer {test_key}' -H 'Content-Type: application/json' \\\n"
-        '    -d \'{"to": "+15551234567", "type": "text", "text": {"body": "Good morning"}, '
+        f'    -d \'{{{named}"to": "+15551234567", "type": "text", "text": {{"body": "Good morning"}}, '
         f'"scheduled_time": "{later}"}}\''
     )
     return f"""
@@ -87,9 +95,10 @@ Send a message now:
 
   {send}
 
-Schedule one for half a minute from now:
+Schedule one, for half a minute from now (a time that has passed means at once):
 
   {schedule}
 
-Ctrl-C stops everything; the next start finds what was there.
+Ctrl-C stops everything; the next start finds what was there. Only the sandbox remembers nothing: reports and answers that it
+has not sent by then never come.
 """

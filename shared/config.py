@@ -9,10 +9,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.auth.seal import Sealer, SealError
 
 PREFIX: Final = "CHASQUI_"
 SERVICES: Final = ("gateway", "scheduler", "sender", "archive", "sandbox")
@@ -29,20 +31,34 @@ class Group(BaseModel):
 
 
 class DatabaseSettings(Group):
-    url: str = Field("postgresql://127.0.0.1:5432/chasqui", description="Server and database, without user and password.")
+    url: str = Field(
+        "postgresql://127.0.0.1:5432/chasqui",
+        pattern=r"^postgres(ql)?://",
+        description="Server and database, without user and password.",
+    )
     password: SecretStr = Field(SecretStr(""), description="Password of the service's role.")
     pool_min: int = Field(2, ge=0, le=100, description="Connections kept open.")
     pool_max: int = Field(10, ge=2, le=200, description="Connections at most; callers beyond wait.")
     acquire_seconds: float = Field(3, gt=0, le=60, description="Longest wait for a free connection.")
     command_seconds: float = Field(5, gt=0, le=300, description="Longest run of one statement.")
 
+    @model_validator(mode="after")
+    def _min_within_max(self) -> Self:
+        if self.pool_min > self.pool_max:
+            raise ValueError("pool_min is greater than pool_max")
+        return self
+
 
 class BusSettings(Group):
-    url: str = Field("amqp://guest:guest@127.0.0.1:5672/", description="RabbitMQ, or memory:// within one process.")
+    url: str = Field(
+        "amqp://guest:guest@127.0.0.1:5672/",
+        pattern=r"^(amqps?|memory)://",
+        description="RabbitMQ, or memory:// within one process.",
+    )
 
 
 class RedisSettings(Group):
-    url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey.")
+    url: str = Field("redis://127.0.0.1:6379/0", pattern=r"^(rediss?|unix)://", description="Redis or Valkey.")
 
 
 class HttpSettings(Group):
@@ -54,10 +70,21 @@ class SecuritySettings(Group):
     master_key: SecretStr = Field(description="32 bytes in base64; seals the numbers' secrets (AES-256-GCM).")
     internal_token: SecretStr = Field(description="Shared by the services: the archive answers nobody without it.")
 
+    @field_validator("master_key")
+    @classmethod
+    def _is_a_key(cls, key: SecretStr) -> SecretStr:
+        text = key.get_secret_value()
+        if text:  # a service that seals nothing leaves it out
+            try:
+                Sealer(text)
+            except SealError as error:
+                raise ValueError(str(error)) from None
+        return key
+
 
 class TelemetrySettings(Group):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level written.")
-    otlp_endpoint: str = Field("", description="OTLP/HTTP base URL for traces; empty keeps none.")
+    otlp_endpoint: str = Field("", pattern=r"^(https?://.+)?$", description="OTLP/HTTP base URL for traces; empty keeps none.")
     sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of new traces that are recorded.")
 
 
@@ -102,13 +129,17 @@ def load(settings_type: type[S]) -> S:
     try:
         return settings_type()
     except ValidationError as error:
-        faults = [f"{name}: {e['msg']}" for e in error.errors() for name in _variables(settings_type, e["loc"])]
+        found = error.errors(include_url=False, include_input=False)
+        faults = [f"{name}: {e['msg']}" for e in found for name in _variables(settings_type, e["loc"], e["type"])]
         raise SettingsError("; ".join(faults)) from None
 
 
-def _variables(settings_type: type[BaseSettings], place: tuple[int | str, ...]) -> list[str]:
-    """The variables to set for a faulty place; where a whole group is missing, those of its fields that have no default."""
+def _variables(settings_type: type[BaseSettings], place: tuple[int | str, ...], fault: str) -> list[str]:
+    """The variables to set for a faulty place; where a whole group is missing, those of its fields that have no default, and where
+    its fields contradict each other, the group."""
     group = settings_type.model_fields[str(place[0])].annotation
+    if len(place) == 1 and fault != "missing":
+        return [f"{PREFIX}{place[0]}".upper()]
     if len(place) == 1 and isinstance(group, type) and issubclass(group, Group):
         fields = [name for name, field in group.model_fields.items() if field.is_required()]
     else:

@@ -6,7 +6,7 @@
     └── Permanent   never will; the delivery is dead-lettered with the code
 
 Everything else that is raised is our bug: it is logged once with its traceback where the delivery or request is settled.
-Codes are stable, lower-case and dotted nowhere: tenants and runbooks refer to them.
+Codes are stable, lower-case and dotted (`event.malformed`): tenants and runbooks refer to them.
 """
 
 from __future__ import annotations

@@ -69,16 +69,19 @@ async def run(
     stop: asyncio.Event,
     on_started: Callable[[], None] | None = None,
 ) -> None:
-    """Run the services until `stop` is set or a component ends.
+    """Run the services until `stop` is set or a component ends; then `stop` is set in any case.
 
     `on_started` is called once, when all components have been started. Raises what ended a component, as an ExceptionGroup, or
     what a builder raised; either way everything that was opened is closed.
     """
     async with AsyncExitStack() as resources:
-        components: list[Component] = []
-        for build in builders:
-            components.extend(await build(resources))
-        await _run_components(components, drain_seconds, stop, on_started)
+        try:
+            components: list[Component] = []
+            for build in builders:
+                components.extend(await build(resources))
+            await _run_components(components, drain_seconds, stop, on_started)
+        finally:
+            stop.set()  # whatever ended it: from here on everything closes, and whoever watches over the stop should know
 
 
 async def _run_components(
@@ -129,19 +132,18 @@ async def _run_components(
 def main(builders: Sequence[Builder], *, drain_seconds: float, on_started: Callable[[], None] | None = None) -> int:
     """Run the services as this process's work, on uvloop, until SIGTERM or SIGINT. Returns the exit code.
 
-    A second signal, or a drain that hangs past its time, ends the process at once.
+    A second signal ends the process at once, and so does, past its time, a drain or a closing that hangs.
     """
     import uvloop  # noqa: PLC0415  # only a process needs it, tests run on the loop they choose
 
     async def run_until_signal() -> None:
-        stop = asyncio.Event()
+        stop = _WatchedStop(drain_seconds + WATCHDOG_GRACE_SECONDS)
         loop = asyncio.get_running_loop()
 
         def on_signal() -> None:
             if stop.is_set():
                 os._exit(130)
             stop.set()
-            start_watchdog(drain_seconds + WATCHDOG_GRACE_SECONDS)
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
@@ -159,6 +161,19 @@ def main(builders: Sequence[Builder], *, drain_seconds: float, on_started: Calla
         log.error("process.failed", exc_info=error)
         return 1
     return 0
+
+
+class _WatchedStop(asyncio.Event):
+    """Whatever sets it first, a signal or a fault, starts the watchdog in the same breath: the loop may not turn again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def set(self) -> None:
+        if not self.is_set():
+            start_watchdog(self._seconds)
+        super().set()
 
 
 def start_watchdog(seconds: float) -> threading.Timer:

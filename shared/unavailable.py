@@ -27,6 +27,13 @@ _AWAY: Final = (
 )
 _OUR_FILES: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 """OSErrors that no server's return will mend."""
+_CLOSED: Final = (
+    "connection is closed",
+    "connection has been released back to the pool",  # what the server ended between two statements of a block
+    "pool is closing",
+    "pool is closed",
+)
+"""How asyncpg's sentences about something closed end (0.32); those that quote an argument end otherwise."""
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -37,8 +44,8 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(is_unavailable(member) for member in error.exceptions)
     if isinstance(error, asyncpg.InterfaceError):
-        # One class for "the connection is closed" and for wrong arguments; only its text tells them apart (asyncpg 0.32).
-        return "clos" in str(error)
+        # One class for "the connection is closed" and for misuse; only its text tells them apart. Its children are all misuse.
+        return type(error) is asyncpg.InterfaceError and str(error).endswith(_CLOSED)
     if isinstance(error, asyncpg.InternalClientError):
         # What a connection says that the server has just ended, before it is closed (asyncpg 0.32): two of our own statements at
         # once would be an InterfaceError.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from services.gateway.domain import admission
@@ -21,6 +21,9 @@ ACCEPT_BATCH: Final = 256
 MAX_WAITING: Final = 5_000
 """Requests waiting for a transaction; beyond it callers are told to come back."""
 
+Numbers = Mapping[str | None, NumberId | FieldError]
+"""What each `from` stands for."""
+
 
 class Acceptance:
     """Admits and stores. `singles` is the component that carries the shared transactions."""
@@ -33,8 +36,14 @@ class Acceptance:
             "gateway.accept", self._store_all, max_items=ACCEPT_BATCH, max_waiting=MAX_WAITING, concurrency=2
         )
 
-    async def admit(self, tenant_id: TenantId, body: SendMessage, traceparent: str | None) -> Message | list[FieldError]:
-        """The message that `body` asks for, or what is wrong with it. Stores nothing."""
+    async def numbers_for(self, tenant_id: TenantId, bodies: Iterable[SendMessage]) -> Numbers:
+        """The numbers that the bodies' messages go out from, to be looked up before `admit` is called in a transaction."""
+        return await self._numbers.choose(tenant_id, (body.from_ for body in bodies))
+
+    def admit(
+        self, tenant_id: TenantId, body: SendMessage, numbers: Numbers, traceparent: str | None
+    ) -> Message | list[FieldError]:
+        """The message that `body` asks for, or what is wrong with it now. Stores nothing."""
         faults: list[FieldError] = []
         recipient = admission.normalized_phone(body.to)
         if recipient is None:
@@ -46,7 +55,7 @@ class Acceptance:
         moments = admission.moments(body.scheduled_time, body.expires_at, now)
         if isinstance(moments, FieldError):
             faults.append(moments)
-        number_id = await self._numbers.choose(tenant_id, body.from_)
+        number_id = numbers[body.from_]
         if isinstance(number_id, FieldError):
             faults.append(number_id)
         if faults or recipient is None or isinstance(moments, FieldError) or isinstance(number_id, FieldError):
@@ -56,7 +65,7 @@ class Acceptance:
         return Message(
             id=MessageId(new_id("msg")),
             tenant_id=tenant_id,
-            number_id=NumberId(number_id),
+            number_id=number_id,
             recipient=recipient,
             content={"type": body.type, body.type: part.model_dump(mode="json", exclude_none=True)},
             tier=body.priority.tier,
@@ -78,20 +87,14 @@ class Acceptance:
                 "gateway.overloaded", "Too many messages are waiting to be stored; try again.", 503, retry_after_seconds=1
             ) from None
 
-    async def accept_all(self, messages: Sequence[Message]) -> None:
-        """Store all of them or none."""
+    async def _store_all(self, messages: Sequence[Message]) -> Sequence[None]:
         async with self._outbox.transaction() as unit:
             await store_in(unit, messages)
-
-    async def _store_all(self, messages: Sequence[Message]) -> Sequence[None]:
-        await self.accept_all(messages)
         return [None] * len(messages)
 
 
 async def store_in(unit: Unit, messages: Sequence[Message]) -> None:
     """The messages and their events, in somebody's transaction."""
-    if not messages:
-        return
     await store.insert(unit.connection, messages)
     unit.emit(*(message.accepted() for message in messages))
 

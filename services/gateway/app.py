@@ -8,9 +8,10 @@ from typing import Final
 
 from services.gateway.accept import Acceptance
 from services.gateway.consumers import SUBSCRIPTIONS, subscribers
+from services.gateway.domain.origins import Origins
 from services.gateway.ingest import Intake
 from services.gateway.jobs import jobs, reader_job
-from services.gateway.numbers import NumberDirectory
+from services.gateway.numbers import Connections, NumberDirectory
 from services.gateway.routes.archive import ArchiveRoutes
 from services.gateway.routes.messages import MessageRoutes
 from services.gateway.routes.numbers import NumberRoutes
@@ -42,12 +43,13 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     await bus.declare(SUBSCRIPTIONS)
     outbox = Outbox(pool, bus, service="gateway")
     directory = NumberDirectory(pool, sealer, clock)
+    connections = Connections(sealer, Origins.parse(settings.gateway.provider_origins))
     acceptance = Acceptance(outbox, directory, clock)
     reader = reader_job(outbox, directory, tracing)
     intake = Intake(pool, directory, reader.wake)
     routes = public_routes(
         MessageRoutes(acceptance, outbox, pool),
-        NumberRoutes(outbox, pool, sealer, directory),
+        NumberRoutes(outbox, pool, connections, directory),
         ArchiveRoutes(session, settings.gateway.archive_url, settings.security.internal_token.get_secret_value()),
         WebhookRoutes(intake, pool),
     )

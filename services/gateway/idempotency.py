@@ -1,13 +1,13 @@
 """`Idempotency-Key`: equal requests under one key make one effect and get equal answers, however many come at once.
 
 The key is claimed in the transaction of the effect, so a failure leaves none behind, and a request that meets another one with its
-key waits for that one's end. Kept for 48 hours.
+key waits for that one's end. Kept for 48 hours. What a request is refused for depends on the moment, so it is looked at within the
+effect: a replay gets the first answer although it could no longer be taken.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -17,32 +17,22 @@ from aiohttp import web
 from services.gateway.store import idempotency as store
 from shared.bus.outbox import Outbox, Unit
 from shared.errors import Rejected
+from shared.http.requests import read_idempotency_key
 from shared.http.routes import ROUTE, TENANT_ID
 from shared.ids import TenantId
 
-HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
-KEPT_HOURS: Final = 48
-_SHAPE: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 Effect = Callable[[Unit], Awaitable[tuple[int, bytes]]]
 """Does the work in the transaction; returns the answer's status and JSON."""
 
 
-def key_of(request: web.Request) -> str | None:
-    """The request's key, if it has one. Raises `Rejected` 400 for one that is not 1 to 255 visible ASCII characters."""
-    key = request.headers.get(HEADER)
-    if key is not None and not _SHAPE.fullmatch(key):
-        raise Rejected("idempotency.key_invalid", f"{HEADER} must be 1 to 255 visible ASCII characters.", 400)
-    return key
-
-
 async def once(outbox: Outbox, request: web.Request, body: bytes, effect: Effect) -> web.Response:
     """Do `effect` once per key and answer; without a key, just do it.
 
-    Raises `Rejected` 422 where the key came with another body before, 409 where a request with it takes too long.
+    Raises `Rejected`: 400 for a malformed key, 422 for one that came with another body, 409 where a request with it takes too long.
     """
-    key = key_of(request)
+    key = read_idempotency_key(request)
     if key is None:
         async with outbox.transaction() as unit:
             status, answer = await effect(unit)
@@ -61,7 +51,7 @@ async def once(outbox: Outbox, request: web.Request, body: bytes, effect: Effect
     if found is None:  # the other request failed between our two looks: nothing was done under the key yet
         raise _in_flight()
     if found["fingerprint"] != fingerprint:
-        raise Rejected("idempotency.key_reused", f"This {HEADER} was used with another body.", 422)
+        raise Rejected("idempotency.key_reused", "This Idempotency-Key was used with another body.", 422)
     return _response(found["status"], found["answer"], replayed=True)
 
 

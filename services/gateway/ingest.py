@@ -1,7 +1,7 @@
 """Webhooks, in two steps: durable before the 200, then read and told as events.
 
 Between the steps a payload is a row, so a crash costs nothing; a payload that cannot be read whole is set aside, its readable parts
-are told all the same.
+are told all the same. One that makes the reader fail is set aside too, and costs itself only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import asyncpg
 import orjson
 import structlog
 
@@ -27,11 +28,14 @@ from shared.events.catalogue import MessageConfirmed, MessageReceived, MessageSt
 from shared.events.event import Event
 from shared.ids import TenantId
 from shared.telemetry.tracing import Tracing
+from shared.unavailable import is_unavailable
 
 log = structlog.get_logger(__name__)
 
 READ_LIMIT: Final = 32
 """Payloads read in one transaction; each may hold a thousand updates."""
+NAMED_LIMIT: Final = 1_000
+"""Numbers, or accounts, that a payload may name; more are not looked up for somebody who has not proved who they are."""
 
 Payload = tuple[TenantId, bytes, str | None]
 
@@ -58,19 +62,22 @@ class Intake:
     async def _signer(self, body: bytes, signature: str | None) -> TenantId | None:
         """Whose secret signed the body, if it may speak of what it speaks of.
 
-        The numbers named choose the secret, and the signature must fit for every one of them: a tenant's secret is no authority
-        over another's number. Account events name none; a number of the account must have signed them.
+        The numbers named choose the secret, and the signature must fit for every one of them that is known: a tenant's secret is no
+        authority over another's number. What is said of unknown ones is kept and told to nobody. Account events name none; a number
+        of the account must have signed them.
         """
         payload = parsed(body)
-        named = webhook.phone_number_ids(payload)
+        named, accounts = webhook.phone_number_ids(payload), webhook.account_ids(payload)
+        if max(len(named), len(accounts)) > NAMED_LIMIT:
+            return None
         if not named:
-            for source in await self._numbers.account_sources(webhook.account_ids(payload)):
+            for source in await self._numbers.account_sources(accounts):
                 if verify(source.app_secret, signature, body):
                     return source.tenant_id
             return None
         sources = await self._numbers.sources(named)
         tenants = {source.tenant_id for source in sources.values()}
-        if len(sources) < len(named) or len(tenants) != 1:
+        if len(tenants) != 1:
             return None
         return tenants.pop() if all(verify(s.app_secret, signature, body) for s in sources.values()) else None
 
@@ -92,37 +99,59 @@ def parsed(body: bytes) -> Any:
         return None
 
 
-async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracing) -> bool:
-    """The second step, for the oldest payloads; True where there may be more."""
-    async with outbox.transaction() as unit:
-        rows = await webhooks.claim(unit.connection, limit=READ_LIMIT)
-        if not rows:
-            return False
-        readings = {row["id"]: webhook.read(parsed(row["body"])) for row in rows}
-        reports = [report for reading in readings.values() for report in reading.reports]
-        inbound = [message for reading in readings.values() for message in reading.inbound]
-        named = {report.phone_number_id for report in reports} | {message.phone_number_id for message in inbound}
-        sources = await numbers.sources(named)
-        await _tell_reports(unit, reports, sources, tracing)
-        await _tell_inbound(unit, inbound, sources, rows[0]["traceparent"])
-        await _put_away(unit, readings)
-    return len(rows) == READ_LIMIT
+async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracing, *, limit: int = READ_LIMIT) -> bool:
+    """The second step, for the oldest payloads; True where there may be more.
+
+    Where one of them makes it fail they are read one by one, and that one is set aside: it would fail again for ever.
+    """
+    ids: list[int] = []
+    try:
+        async with outbox.transaction() as unit:
+            rows = await webhooks.claim(unit.connection, limit=limit)
+            ids = [row["id"] for row in rows]
+            await _read(unit, rows, numbers, tracing)
+    except Exception as error:
+        if not ids or is_unavailable(error):
+            raise
+        if limit == 1:
+            log.error("webhook.unreadable", webhook_id=ids[0], exc_info=error)
+            async with outbox.transaction() as unit:
+                await webhooks.quarantine(unit.connection, {ids[0]: type(error).__name__})
+        else:
+            for _ in ids:
+                await read_waiting(outbox, numbers, tracing, limit=1)
+        return True
+    return len(rows) == limit
 
 
-async def _tell_reports(unit: Unit, reports: Sequence[Report], sources: dict[str, WebhookSource], tracing: Tracing) -> None:
+async def _read(unit: Unit, rows: Sequence[asyncpg.Record], numbers: NumberDirectory, tracing: Tracing) -> None:
+    if not rows:
+        return
+    readings = {row["id"]: webhook.read(parsed(row["body"])) for row in rows}
+    sources = await numbers.sources(set[str]().union(*(reading.phone_number_ids for reading in readings.values())))
+    reports: list[tuple[WebhookSource, Report]] = []
+    inbound: list[tuple[WebhookSource, Inbound, str | None]] = []
+    for row in rows:
+        reading = readings[row["id"]]
+        # A number that nobody had when the payload was signed may be another tenant's by now.
+        reading.keep_only({i for i, source in sources.items() if source.tenant_id == row["tenant_id"]})
+        reports += [(sources[report.phone_number_id], report) for report in reading.reports]
+        inbound += [(sources[message.phone_number_id], message, row["traceparent"]) for message in reading.inbound]
+    await _tell_reports(unit, reports, tracing)
+    await _tell_inbound(unit, inbound)
+    await _put_away(unit, readings)
+
+
+async def _tell_reports(unit: Unit, reports: Sequence[tuple[WebhookSource, Report]], tracing: Tracing) -> None:
     """Raise the states of our own messages; reports of others' are absorbed, repeated ones tell nothing new."""
-    named = {
-        (source.tenant_id, report.message_id)
-        for report in reports
-        if report.message_id is not None and (source := sources.get(report.phone_number_id)) is not None
-    }
+    named = {(source.tenant_id, report.message_id) for source, report in reports if report.message_id is not None}
     if not named:
         return
     ours = await messages.reported(unit.connection, sorted(named))
     changes: dict[tuple[str, str, object], tuple[Change, Report, str | None]] = {}
-    for report in reports:
-        source, row = sources.get(report.phone_number_id), ours.get(report.message_id or "")
-        if report.message_id is None or source is None or row is None or row["number_id"] != source.number_id:
+    for source, report in reports:
+        row = ours.get(report.message_id or "")
+        if report.message_id is None or row is None or row["number_id"] != source.number_id:
             continue
         change = Change(
             report.message_id,
@@ -169,18 +198,15 @@ def _status_changed(change: Change, report: Report, traceparent: str | None, tra
         )
 
 
-async def _tell_inbound(
-    unit: Unit, inbound: Sequence[Inbound], sources: dict[str, WebhookSource], traceparent: str | None
-) -> None:
-    """Each inbound message once, however often the provider brings it."""
-    first: dict[tuple[str, str], tuple[Inbound, WebhookSource]] = {}
-    for message in inbound:
-        if source := sources.get(message.phone_number_id):
-            first.setdefault((source.number_id, message.wamid), (message, source))
+async def _tell_inbound(unit: Unit, inbound: Sequence[tuple[WebhookSource, Inbound, str | None]]) -> None:
+    """Each inbound message once, however often the provider brings it, in the trace of the payload that brought it first."""
+    first: dict[tuple[str, str], tuple[WebhookSource, Inbound, str | None]] = {}
+    for source, message, traceparent in inbound:
+        first.setdefault((source.number_id, message.wamid), (source, message, traceparent))
     if not first:
         return
     for key in sorted(await webhooks.new_inbound(unit.connection, list(first))):
-        message, source = first[key]
+        source, message, traceparent = first[key]
         unit.emit(
             MessageReceived(
                 tenant_id=source.tenant_id,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, HttpUrl, RootModel, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from services.gateway.domain.origins import is_bare
 from services.gateway.domain.status import Status
 from shared.events.catalogue import Tier
 from shared.http.requests import Moment
@@ -25,6 +26,15 @@ def _visible(secret: SecretStr) -> SecretStr:
         raise PydanticCustomError("field.not_visible_ascii", "must hold visible ASCII characters only")
     return secret
 
+
+def _bare(url: HttpUrl) -> HttpUrl:
+    if not is_bare(url):
+        raise PydanticCustomError("field.format", "must have no user, password, query or fragment")
+    return url
+
+
+ProviderUrl = Annotated[HttpUrl, AfterValidator(_bare)]
+"""Where the provider's API is. Its origin must be one that the operator allows, which the settings know."""
 
 HeaderSecret = Annotated[SecretStr, AfterValidator(_visible)]
 """A secret that travels in a header; a line break copied along with a token would fail every call."""
@@ -176,7 +186,7 @@ class ConnectNumber(Body):
     access_token: HeaderSecret = Field(min_length=1, max_length=2_000)
     app_secret: SecretStr = Field(min_length=1, max_length=500)
     verify_token: SecretStr = Field(min_length=1, max_length=500)
-    provider_url: HttpUrl = HttpUrl("https://graph.facebook.com")
+    provider_url: ProviderUrl = HttpUrl("https://graph.facebook.com")
     messages_per_second: int = Field(80, ge=1, le=1_000)
 
 
@@ -187,7 +197,7 @@ class ChangeNumber(Body):
     access_token: HeaderSecret | None = Field(None, min_length=1, max_length=2_000)
     app_secret: SecretStr | None = Field(None, min_length=1, max_length=500)
     verify_token: SecretStr | None = Field(None, min_length=1, max_length=500)
-    provider_url: HttpUrl | None = None
+    provider_url: ProviderUrl | None = Field(None, description="A new place needs `access_token` too.")
     messages_per_second: int | None = Field(None, ge=1, le=1_000)
 
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
+from services.gateway.domain.origins import Origins
 from shared.config import DatabaseSettings, Group, HttpSettings, SecuritySettings, ServiceSettings
+
+
+def _parsable(origins: str) -> str:
+    Origins.parse(origins)
+    return origins
 
 
 class GatewaySettings(Group):
     archive_url: str = Field("http://127.0.0.1:8083", description="Base URL of the archive's HTTP interface.")
+    provider_origins: Annotated[str, AfterValidator(_parsable)] = Field(
+        "https://graph.facebook.com",
+        description="Origins, separated by commas, that a number's provider_url may have: access tokens are sent nowhere else. "
+        "A sandbox on this machine is `http://127.0.0.1:*`.",
+    )
 
 
 class Settings(ServiceSettings):

@@ -26,7 +26,7 @@ class GraphServer:
     """A component that serves `handler`. `draining` is set when it stops: whatever hangs on purpose ends then."""
 
     name = "sandbox.http"
-    stage = Stage.INTAKE
+    stage = Stage.RELAY  # in the one-process run it must outlive the sender, whose calls in hand end here
 
     def __init__(self, handler: Handler, *, host: str, port: int, draining: asyncio.Event) -> None:
         self._handler = handler

@@ -66,7 +66,7 @@ class WebhookSender:
     """A component: updates given to `send` leave at once while it runs, and wait while it does not."""
 
     name = "sandbox.webhooks"
-    stage = Stage.WORK
+    stage = Stage.RELAY
 
     def __init__(
         self, session: aiohttp.ClientSession, clock: Clock, *, concurrency: int, retry_seconds: float, backlog: int

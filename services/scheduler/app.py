@@ -36,4 +36,4 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     )
     stack.push_async_callback(http.close)
     await http.start()
-    return [http, *subscribers(bus, outbox, tracing, SystemClock(), release.wake), release, *jobs(outbox), outbox]
+    return [http, *subscribers(bus, outbox, tracing, SystemClock(), release.wake), release, *jobs(outbox, pool), outbox]

@@ -27,7 +27,7 @@ _POLICY: Final = RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300))
 # A cancellation that overtook its message: it is answered for as long as it is young (hold.CANCEL_PATIENCE).
 _CANCEL_POLICY: Final = RetryPolicy(schedule_seconds=(1,) * 30)
 
-HOLD: Final = Subscription("scheduler.hold", (MessageAccepted,), _POLICY, concurrency=2)
+HOLD: Final = Subscription(hold.SUBSCRIPTION, (MessageAccepted,), _POLICY, concurrency=2)
 SETTLE: Final = Subscription(
     "scheduler.settle",
     (MessageSent, MessageFailed, MessageDeferred, MessageUnsettled),

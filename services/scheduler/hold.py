@@ -8,20 +8,25 @@ from typing import Final
 
 from services.scheduler.domain.settlement import settlements
 from services.scheduler.store import holds
+from shared.bus import inbox
 from shared.bus.outbox import Outbox
 from shared.errors import BatchFailed, Permanent, Retry
 from shared.events.catalogue import MessageAccepted, MessageCanceled, MessageCancelRequested, NumberConnected
 from shared.events.event import Event
 from shared.ids import EventId
 
+SUBSCRIPTION: Final = "scheduler.hold"
 CANCEL_PATIENCE: Final = timedelta(seconds=20)
 """A cancellation can overtake its message; past this age a message without a hold is one that has left."""
 
 
 async def hold(outbox: Outbox, accepted: Sequence[MessageAccepted], wake: Callable[[], None]) -> None:
-    """Hold the messages until they are due; `wake` tells the release that some may be due now."""
+    """Hold the messages until they are due; `wake` tells the release that some may be due now.
+
+    A hold goes when its message has ended, so the inbox has to know that an acceptance told again is of the past.
+    """
     async with outbox.transaction() as unit:
-        await holds.insert(unit.connection, accepted)
+        await holds.insert(unit.connection, await inbox.unseen(unit.connection, SUBSCRIPTION, accepted))
     wake()
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from services.scheduler import release
+from shared.bus import inbox
 from shared.bus.outbox import Outbox
+from shared.db.pool import Pool
 from shared.every import Every
 
 RELEASE_SECONDS: Final = 0.05
@@ -13,6 +15,9 @@ RELEASE_SECONDS: Final = 0.05
 EXPIRE_SECONDS: Final = 1.0
 REPEAT_SECONDS: Final = 10.0
 FORGET_SECONDS: Final = 3_600.0
+INBOX_DAYS: Final = 3
+"""Far longer than an acceptance can be told again: its outbox row goes when the bus is back, and its retries take minutes."""
+INBOX_LIMIT: Final = 10_000
 
 
 def release_job(outbox: Outbox) -> Every:
@@ -20,10 +25,11 @@ def release_job(outbox: Outbox) -> Every:
     return Every("scheduler.release", RELEASE_SECONDS, lambda: release.release_due(outbox))
 
 
-def jobs(outbox: Outbox) -> list[Every]:
+def jobs(outbox: Outbox, pool: Pool) -> list[Every]:
     """The others."""
     return [
         Every("scheduler.expire", EXPIRE_SECONDS, lambda: release.expire(outbox)),
         Every("scheduler.repeat_silent", REPEAT_SECONDS, lambda: release.repeat_silent(outbox)),
         Every("scheduler.forget_unsettled", FORGET_SECONDS, lambda: release.forget_unsettled(outbox)),
+        Every("scheduler.prune_inbox", FORGET_SECONDS, lambda: inbox.prune(pool, days=INBOX_DAYS, limit=INBOX_LIMIT)),
     ]

@@ -9,18 +9,27 @@ from shared.bus.outbox import Outbox
 from shared.events.catalogue import MessageExpired
 from shared.ids import MessageId, TenantId
 
+CLAIM_NUMBERS: Final = 32
 CLAIM_PER_NUMBER: Final = 256
+"""Together they bound a round, so that it ends well within a statement's time however much is due."""
 EXPIRE_LIMIT: Final = 1_000
 REPEAT_LIMIT: Final = 1_000
 SILENT_SECONDS: Final = 90.0
 """Longer than a sender's lease, so that a message told again is one whose release or outcome was lost on the way."""
+LONGEST_SILENCE_SECONDS: Final = 3_600.0
+"""Each telling waits twice as long as the one before, up to this: a sender that is away must not find its queue full of repeats."""
 REPORTS_END_DAYS: Final = 8
 
 
 async def release_due(outbox: Outbox) -> bool:
     """Release one round; True where there was something, so another round may find more."""
     async with outbox.transaction() as unit:
-        released = await holds.claim_due(unit.connection, limit_per_number=CLAIM_PER_NUMBER)
+        released = await holds.claim_due(
+            unit.connection,
+            limit_numbers=CLAIM_NUMBERS,
+            limit_per_number=CLAIM_PER_NUMBER,
+            silent_seconds=SILENT_SECONDS,
+        )
         unit.emit(*released)
     return bool(released)
 
@@ -28,7 +37,9 @@ async def release_due(outbox: Outbox) -> bool:
 async def repeat_silent(outbox: Outbox) -> bool:
     """Tell again what was released and never answered. The sender sends an attempt once however often it is told."""
     async with outbox.transaction() as unit:
-        silent = await holds.repeat_silent(unit.connection, seconds=SILENT_SECONDS, limit=REPEAT_LIMIT)
+        silent = await holds.repeat_silent(
+            unit.connection, silent_seconds=SILENT_SECONDS, longest_seconds=LONGEST_SILENCE_SECONDS, limit=REPEAT_LIMIT
+        )
         unit.emit(*silent)
     return len(silent) == REPEAT_LIMIT
 

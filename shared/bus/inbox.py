@@ -34,6 +34,7 @@ async def unseen(connection: Connection, subscription: str, events: Sequence[E])
     return first
 
 
-async def prune(pool: Pool, *, days: int) -> None:
-    """Forget what was seen more than `days` ago; longer than any event can be on its way."""
-    await pool.execute(PRUNE_INBOX, days)
+async def prune(pool: Pool, *, days: int, limit: int) -> bool:
+    """Forget what was seen more than `days` ago, longer than any event can be on its way; True where there may be more of it."""
+    done = await pool.execute(PRUNE_INBOX, days, limit)
+    return done == f"DELETE {limit}"

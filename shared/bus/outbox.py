@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -68,11 +69,11 @@ class Outbox:
         self._published: list[int] = []
         self._wake = asyncio.Event()
         self._wake_deletes = asyncio.Event()
+        self._wake_sweep = asyncio.Event()
 
     @property
-    def backlog(self) -> int:
-        """Rows this process still has to relay; for readiness and metrics."""
-        return len(self._held)
+    def _room(self) -> int:
+        return max(0, MAX_PENDING_ROWS - len(self._held))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Unit]:
@@ -87,7 +88,7 @@ class Outbox:
                 yield unit
                 batches = encode(unit.events)
                 rows = await self._insert(connection, batches) if batches else []
-        self._take(zip(rows, batches, strict=True))
+        self._take(islice(zip(rows, batches, strict=True), self._room))
 
     async def _insert(self, connection: Connection, batches: list[Batch]) -> list[int]:
         rows = await connection.fetch(
@@ -97,10 +98,9 @@ class Outbox:
 
     def _take(self, rows: Iterable[tuple[int, Batch]]) -> None:
         for row_id, batch in rows:
-            if row_id in self._held or len(self._held) >= MAX_PENDING_ROWS:
-                continue
-            self._held.add(row_id)
-            self._waiting.append((row_id, batch))
+            if row_id not in self._held:
+                self._held.add(row_id)
+                self._waiting.append((row_id, batch))
         self._wake.set()
 
     async def run(self, stop: StopSignal) -> None:
@@ -149,17 +149,32 @@ class Outbox:
             self._wake_deletes.set()
 
     async def _sweep(self) -> None:
+        """Lease what memory has room for. While the table has more, the bus sets the pace: each bulk that it takes makes room."""
         while True:
-            try:
-                rows = await self._pool.fetch(LEASE, SWEEP_ROWS)
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
-                log.warning("outbox.sweep_unavailable", error=type(error).__name__)
-                rows = []
-            self._take([(row["id"], Batch(row["subject"], row["body"], row["events"])) for row in rows])
-            if len(rows) < SWEEP_ROWS:
+            self._wake_sweep.clear()
+            asked = min(SWEEP_ROWS, self._room)
+            leased = await self._lease(asked) if asked else []
+            self._take(leased)
+            if not asked:
+                await self._room_or_time()
+            elif len(leased) < asked:
                 await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _lease(self, limit: int) -> list[tuple[int, Batch]]:
+        try:
+            rows = await self._pool.fetch(LEASE, limit)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("outbox.sweep_unavailable", error=type(error).__name__)
+            return []
+        return [(row["id"], Batch(row["subject"], row["body"], row["events"])) for row in rows]
+
+    async def _room_or_time(self) -> None:
+        """Room that refusals leave waits for the clock: a bus that is away is asked at a calm pace."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SWEEP_SECONDS):
+                await self._wake_sweep.wait()
 
     async def _delete_published(self) -> None:
         """Delete in bulk: while one statement runs, the next one's rows gather."""
@@ -185,3 +200,4 @@ class Outbox:
             self._published.extend(rows)
             raise
         self._held.difference_update(rows)
+        self._wake_sweep.set()

@@ -5,9 +5,11 @@ SELECT * FROM unnest($1::text[], $2::bytea[], $3::integer[])
 RETURNING id
 
 -- name: lease_outbox
--- Takes a limit; leases the oldest rows whose lease has run out, skipping those another replica is leasing; returns them.
+-- Takes a limit; leases the rows whose lease ran out first, skipping those another replica is leasing; returns them.
 UPDATE outbox SET leased_until = now() + interval '15 seconds'
-WHERE id IN (SELECT id FROM outbox WHERE leased_until < now() ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+WHERE id = ANY (ARRAY(
+    SELECT id FROM outbox WHERE leased_until < now() ORDER BY leased_until, id LIMIT $1 FOR UPDATE SKIP LOCKED
+))
 RETURNING id, subject, body, events
 
 -- name: delete_outbox
@@ -26,5 +28,7 @@ ON CONFLICT DO NOTHING
 RETURNING event_id
 
 -- name: prune_inbox
--- Takes a number of days; deletes what was seen longer ago.
-DELETE FROM inbox WHERE seen_at < now() - make_interval(days => $1)
+-- Takes a number of days and a limit; deletes so many of those seen longer ago, the oldest first.
+DELETE FROM inbox WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM inbox WHERE seen_at < now() - make_interval(days => $1) ORDER BY seen_at LIMIT $2
+))

@@ -9,6 +9,9 @@ CREATE TABLE outbox (
     leased_until timestamptz NOT NULL DEFAULT now() + interval '15 seconds'
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
+-- The sweep goes by it, past any number of rows that others have leased.
+CREATE INDEX outbox_leased ON outbox (leased_until, id);
+
 -- A body lives for milliseconds; compressing it would cost more than writing it.
 ALTER TABLE outbox ALTER COLUMN body SET STORAGE EXTERNAL;
 
@@ -19,4 +22,4 @@ CREATE TABLE inbox (
     PRIMARY KEY (event_id, subscription)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0);
 
-CREATE INDEX inbox_seen_at ON inbox USING brin (seen_at);
+CREATE INDEX inbox_seen_at ON inbox (seen_at);

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from shared.errors import Permanent
 from shared.events.event import MAX_BATCH_EVENTS, Event, registered_events
+
+MAX_BATCH_BYTES: Final = 1_048_576
+"""Bytes that several events in one bus message have at most. RabbitMQ 4 refuses messages over 16 MiB; one event stays far below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +31,27 @@ def _adapter(event_type: type[Event]) -> TypeAdapter[list[Event]]:
 
 
 def encode(events: Iterable[Event]) -> list[Batch]:
-    """Group by subject, keep the order within each, cut at 256. Nothing in gives nothing out."""
+    """Group by subject, keep the order within each, cut at 256 events and at `MAX_BATCH_BYTES`. Nothing in gives nothing out."""
     groups: dict[type[Event], list[Event]] = {}
     for event in events:
         groups.setdefault(type(event), []).append(event)
-    batches = []
-    for event_type, group in groups.items():
-        for start in range(0, len(group), MAX_BATCH_EVENTS):
-            part = group[start : start + MAX_BATCH_EVENTS]
-            body = _adapter(event_type).dump_json(part, exclude_none=True)
-            batches.append(Batch(event_type.subject(), body, len(part)))
-    return batches
+    return [
+        batch
+        for event_type, group in groups.items()
+        for start in range(0, len(group), MAX_BATCH_EVENTS)
+        for batch in _cut(event_type, group[start : start + MAX_BATCH_EVENTS])
+    ]
+
+
+def _cut(event_type: type[Event], events: list[Event]) -> Iterator[Batch]:
+    """One batch, or, where that is rarely too big, those of either half."""
+    body = _adapter(event_type).dump_json(events, exclude_none=True)
+    if len(body) <= MAX_BATCH_BYTES or len(events) == 1:
+        yield Batch(event_type.subject(), body, len(events))
+        return
+    middle = len(events) // 2
+    yield from _cut(event_type, events[:middle])
+    yield from _cut(event_type, events[middle:])
 
 
 def decode(subject: str, body: bytes) -> Sequence[Event]:

@@ -87,7 +87,7 @@ async def test_unknown_things_are_not_found(api: Api, path: str) -> None:
 @pytest.mark.parametrize("key", ["", "a" * 256, "with space"])
 async def test_bad_idempotency_keys_are_refused(api: Api, key: str) -> None:
     status, problem = await api.call("POST", "/api/messages", GOOD, **{"Idempotency-Key": key})
-    assert (status, problem["code"]) == (400, "idempotency.key_invalid")
+    assert (status, problem["code"]) == (400, "idempotency_key.invalid")
 
 
 async def test_webhooks_without_a_fitting_signature_are_refused(api: Api) -> None:

@@ -115,7 +115,9 @@ def _settings(
             db=database.settings_for("gateway"),
             http=HttpSettings(host=HOST, port=ports["gateway"]),
             security=security,
-            gateway=services.gateway.settings.GatewaySettings(archive_url=f"http://{HOST}:{ports['archive']}"),
+            gateway=services.gateway.settings.GatewaySettings(
+                archive_url=f"http://{HOST}:{ports['archive']}", provider_origins=f"http://{HOST}:*"
+            ),
         ),
         scheduler=services.scheduler.settings.Settings(
             bus=bus,

@@ -7,7 +7,7 @@ understood costs itself only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -65,6 +65,18 @@ class Reading:
     reports: list[Report] = field(default_factory=list)
     inbound: list[Inbound] = field(default_factory=list)
     not_understood: int = 0
+
+    @property
+    def phone_number_ids(self) -> set[str]:
+        """The numbers that the parts are about."""
+        return {report.phone_number_id for report in self.reports} | {message.phone_number_id for message in self.inbound}
+
+    def keep_only(self, phone_number_ids: Container[str]) -> None:
+        """Count the parts about other numbers as not understood."""
+        parts = len(self.reports) + len(self.inbound)
+        self.reports = [report for report in self.reports if report.phone_number_id in phone_number_ids]
+        self.inbound = [message for message in self.inbound if message.phone_number_id in phone_number_ids]
+        self.not_understood += parts - len(self.reports) - len(self.inbound)
 
 
 def phone_number_ids(payload: Any) -> set[str]:
@@ -170,7 +182,8 @@ def _time(value: Any) -> datetime | None:
 
 
 def _identifier(value: Any) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and "\0" not in value else None
+    """The value, where it can be an id. Ids are compared and stored as they are: one with NUL or half a surrogate pair is none."""
+    return value if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable() else None
 
 
 def _storable(value: Any) -> Any:

@@ -12,10 +12,10 @@ import orjson
 from aiohttp import web
 
 from services.gateway import cancel
-from services.gateway.accept import Acceptance, rejected, store_in
+from services.gateway.accept import Acceptance, Numbers, rejected, store_in
 from services.gateway.domain.message import Message
 from services.gateway.domain.status import Status, readable
-from services.gateway.idempotency import key_of, once
+from services.gateway.idempotency import once
 from services.gateway.payloads import (
     BATCH_LIMIT,
     Accepted,
@@ -33,8 +33,9 @@ from services.gateway.store import messages as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import FieldError, Rejected
+from shared.http.codes import Code
 from shared.http.problem import Problem
-from shared.http.requests import read_body, read_query, validate
+from shared.http.requests import read_body, read_idempotency_key, read_query, validate
 from shared.http.responses import json_bytes, json_response
 from shared.http.routes import JSON, MIB, NDJSON, TENANT_ID, Route
 from shared.ids import TenantId, is_id
@@ -88,8 +89,8 @@ class MessageRoutes:
                 body_limit_bytes=BATCH_BODY_LIMIT,
                 accepts=(JSON, NDJSON),
                 idempotent=True,
-                description=f"A JSON array of messages, or one message a line (`{NDJSON}`); {BATCH_LIMIT} at most. A message with "
-                "a fault costs itself only; the others are taken together.",
+                description=f"A JSON array of messages, or one message a line (`{NDJSON}`); {BATCH_LIMIT} at most, "
+                f"each of {BODY_LIMIT} bytes at most. A message with a fault costs itself only; the others are taken together.",
             ),
             Route(
                 "GET",
@@ -123,14 +124,22 @@ class MessageRoutes:
     async def send(self, request: web.Request) -> web.StreamResponse:
         data = await read_body(request)
         body = validate(SendMessage, data)
-        message = await self._acceptance.admit(_tenant(request), body, current_traceparent())
-        if isinstance(message, list):
-            raise rejected(message)
-        if key_of(request) is None:
+        tenant_id = _tenant(request)
+        numbers = await self._acceptance.numbers_for(tenant_id, [body])
+
+        def admitted() -> Message:
+            message = self._acceptance.admit(tenant_id, body, numbers, current_traceparent())
+            if isinstance(message, list):
+                raise rejected(message)
+            return message
+
+        if read_idempotency_key(request) is None:
+            message = admitted()
             await self._acceptance.accept(message)
             return json_response(Accepted(id=message.id, status=message.status), 202)
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
+            message = admitted()
             await store_in(unit, [message])
             return 202, json_bytes(Accepted(id=message.id, status=message.status))
 
@@ -138,31 +147,30 @@ class MessageRoutes:
 
     async def send_batch(self, request: web.Request) -> web.StreamResponse:
         data = await read_body(request)
-        admitted = await self._admit_all(_tenant(request), _bodies(request, data))
-        messages = [one for one in admitted if isinstance(one, Message)]
-        if not messages:
-            raise rejected([fault for one in admitted if isinstance(one, list) for fault in one])
-        answer = _batch_answer(admitted, accepted=len(messages))
-        if key_of(request) is None:
-            await self._acceptance.accept_all(messages)
-            return json_response(answer, 202)
+        bodies = _bodies(request, data)
+        tenant_id = _tenant(request)
+        numbers = await self._acceptance.numbers_for(tenant_id, (body for body in bodies if isinstance(body, SendMessage)))
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
+            admitted = self._admit_all(tenant_id, bodies, numbers)
+            messages = [one for one in admitted if isinstance(one, Message)]
+            if not messages:
+                raise rejected([fault for one in admitted if isinstance(one, list) for fault in one])
             await store_in(unit, messages)
-            return 202, json_bytes(answer)
+            return 202, json_bytes(_batch_answer(admitted, accepted=len(messages)))
 
         return await once(self._outbox, request, data, effect)
 
-    async def _admit_all(
-        self, tenant_id: TenantId, bodies: Sequence[SendMessage | list[FieldError]]
-    ) -> list[Message | list[FieldError]]:
+    def _admit_all(
+        self, tenant_id: TenantId, bodies: Sequence[SendMessage | list[FieldError]], numbers: Numbers
+    ) -> Sequence[Message | list[FieldError]]:
         traceparent = current_traceparent()
         admitted: list[Message | list[FieldError]] = []
         for index, body in enumerate(bodies):
             if isinstance(body, list):
                 admitted.append(body)
                 continue
-            one = await self._acceptance.admit(tenant_id, body, traceparent)
+            one = self._acceptance.admit(tenant_id, body, numbers, traceparent)
             if isinstance(one, list):
                 one = [FieldError(f"/{index}{fault.pointer}", fault.code, fault.detail) for fault in one]
             admitted.append(one)
@@ -215,29 +223,36 @@ def _bodies(request: web.Request, data: bytes) -> Sequence[SendMessage | list[Fi
         lines = [line for line in data.split(b"\n") if line.strip()]
         data = b"[" + b",".join(lines) + b"]"
     try:
-        return validate(MessageBatch, data).root
-    except Rejected as fault:
-        if lines is None:
-            lines = _array_items(data, fault)
-    if not lines:
+        bodies = validate(MessageBatch, data).root
+    except Rejected:
+        items = _array_items(data) if lines is None else lines
+        if items is None:
+            raise
+    else:
+        if len(data) <= BODY_LIMIT:
+            return bodies
+        items = (_array_items(data) if lines is None else lines) or []
+        if all(len(item) <= BODY_LIMIT for item in items):
+            return bodies
+    if not items:
         raise Rejected("batch.empty", "A batch holds at least one message.", 422)
-    if len(lines) > BATCH_LIMIT:
+    if len(items) > BATCH_LIMIT:
         raise Rejected("batch.too_large", f"A batch holds {BATCH_LIMIT} messages at most.", 413)
-    return [_body_or_faults(line, f"/{index}") for index, line in enumerate(lines)]
+    return [_body_or_faults(item, f"/{index}") for index, item in enumerate(items)]
 
 
-def _array_items(data: bytes, fault: Rejected) -> list[bytes]:
-    """The items of a JSON array; `fault` is raised where it is none."""
+def _array_items(data: bytes) -> list[bytes] | None:
+    """The items of a JSON array, each in its shortest form; None where it is no array."""
     try:
         values = orjson.loads(data)
     except orjson.JSONDecodeError:
-        raise fault from None
-    if not isinstance(values, list):
-        raise fault
-    return [orjson.dumps(value) for value in values]
+        return None
+    return [orjson.dumps(value) for value in values] if isinstance(values, list) else None
 
 
 def _body_or_faults(item: bytes, pointer: str) -> SendMessage | list[FieldError]:
+    if len(item) > BODY_LIMIT:
+        return [FieldError(pointer, Code.BODY_TOO_LARGE, f"is over the limit of {BODY_LIMIT} bytes for one message")]
     try:
         return validate(SendMessage, item, pointer)
     except Rejected as error:

@@ -8,12 +8,10 @@ from typing import Final
 import asyncpg
 from aiohttp import web
 
-from services.gateway import numbers
 from services.gateway.idempotency import once
-from services.gateway.numbers import NumberDirectory
+from services.gateway.numbers import Connections, NumberDirectory
 from services.gateway.payloads import ChangeNumber, ConnectNumber, NumberPage, NumberView, PageQuery
 from services.gateway.store import numbers as store
-from shared.auth.seal import Sealer
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import Rejected
@@ -30,10 +28,10 @@ _ID: Final = "{number_id:num_[0-9a-v]{26}}"
 class NumberRoutes:
     """The handlers, with what they need."""
 
-    def __init__(self, outbox: Outbox, pool: Pool, sealer: Sealer, directory: NumberDirectory) -> None:
+    def __init__(self, outbox: Outbox, pool: Pool, connections: Connections, directory: NumberDirectory) -> None:
         self._outbox = outbox
         self._pool = pool
-        self._sealer = sealer
+        self._connections = connections
         self._directory = directory
 
     def routes(self) -> Sequence[Route]:
@@ -69,7 +67,7 @@ class NumberRoutes:
         tenant_id = TenantId(request[TENANT_ID])
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
-            row = await numbers.connect(unit, self._sealer, tenant_id, body)
+            row = await self._connections.connect(unit, tenant_id, body)
             return 201, json_bytes(_view(row))
 
         response = await once(self._outbox, request, data, effect)
@@ -82,7 +80,7 @@ class NumberRoutes:
         tenant_id = TenantId(request[TENANT_ID])
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
-            row = await numbers.change(unit, self._sealer, tenant_id, request.match_info["number_id"], body)
+            row = await self._connections.change(unit, tenant_id, request.match_info["number_id"], body)
             self._directory.forget(tenant_id, row["phone_number_id"])
             return 200, json_bytes(_view(row))
 

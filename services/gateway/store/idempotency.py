@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from shared.db.pool import Connection, Pool
+from shared.db.pool import Connection
 from shared.db.queries import Queries
 from shared.ids import TenantId
 
@@ -15,7 +15,6 @@ sql = Queries(Path(__file__).with_name("queries.sql"))
 CLAIM_KEY: Final = sql["claim_key"]
 STORE_ANSWER: Final = sql["store_answer"]
 SELECT_ANSWER: Final = sql["select_answer"]
-PRUNE_KEYS: Final = sql["prune_keys"]
 
 
 async def claim(connection: Connection, tenant_id: TenantId, route: str, key: str, fingerprint: bytes) -> bool:
@@ -31,8 +30,3 @@ async def store(connection: Connection, tenant_id: TenantId, route: str, key: st
 async def find(connection: Connection, tenant_id: TenantId, route: str, key: str) -> asyncpg.Record | None:
     """Fingerprint, status and answer."""
     return await connection.fetchrow(SELECT_ANSWER, tenant_id, route, key)
-
-
-async def prune(pool: Pool, *, hours: int) -> None:
-    """Forget old keys."""
-    await pool.execute(PRUNE_KEYS, hours)

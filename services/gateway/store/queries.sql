@@ -131,8 +131,10 @@ UPDATE idempotency_keys SET status = $4, answer = $5 WHERE tenant_id = $1 AND ro
 SELECT fingerprint, status, answer FROM idempotency_keys WHERE tenant_id = $1 AND route = $2 AND key = $3
 
 -- name: prune_keys
--- Takes hours; forgets idempotency keys older than that.
-DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => $1)
+-- Takes an age and a limit; forgets idempotency keys older than that.
+DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM idempotency_keys WHERE created_at < now() - $1::interval LIMIT $2
+))
 
 -- name: insert_webhooks
 -- Takes tenants, bodies and trace contexts as arrays.
@@ -150,6 +152,12 @@ DELETE FROM webhooks WHERE id = ANY($1::bigint[])
 -- Takes ids and reasons; sets those payloads aside.
 UPDATE webhooks SET quarantined = t.reason FROM unnest($1::bigint[], $2::text[]) AS t (id, reason) WHERE webhooks.id = t.id
 
+-- name: prune_quarantined
+-- Takes an age and a limit; forgets payloads that came longer ago and are set aside. Those that wait stay, however old.
+DELETE FROM webhooks WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM webhooks WHERE quarantined IS NOT NULL AND received_at < now() - $1::interval LIMIT $2
+))
+
 -- name: insert_inbound
 -- Takes number ids and wamids; returns those that were not there.
 INSERT INTO inbound (number_id, wamid) SELECT * FROM unnest($1::text[], $2::text[]) ORDER BY 1, 2
@@ -157,5 +165,5 @@ ON CONFLICT DO NOTHING
 RETURNING number_id, wamid
 
 -- name: prune_inbound
--- Takes days; forgets inbound ids older than that.
-DELETE FROM inbound WHERE received_at < now() - make_interval(days => $1)
+-- Takes an age and a limit; forgets inbound ids older than that.
+DELETE FROM inbound WHERE ctid = ANY (ARRAY(SELECT ctid FROM inbound WHERE received_at < now() - $1::interval LIMIT $2))

@@ -18,7 +18,6 @@ CLAIM_WEBHOOKS: Final = sql["claim_webhooks"]
 DELETE_WEBHOOKS: Final = sql["delete_webhooks"]
 QUARANTINE_WEBHOOKS: Final = sql["quarantine_webhooks"]
 INSERT_INBOUND: Final = sql["insert_inbound"]
-PRUNE_INBOUND: Final = sql["prune_inbound"]
 
 
 async def insert(pool: Pool, payloads: Sequence[tuple[TenantId, bytes, str | None]]) -> None:
@@ -44,8 +43,3 @@ async def new_inbound(connection: Connection, keys: Sequence[tuple[str, str]]) -
     """Which of these (number, wamid) had not been taken before; they are now."""
     rows = await connection.fetch(INSERT_INBOUND, [k[0] for k in keys], [k[1] for k in keys])
     return {(row["number_id"], row["wamid"]) for row in rows}
-
-
-async def prune_inbound(pool: Pool, *, days: int) -> None:
-    """Forget inbound ids that the provider can no longer repeat."""
-    await pool.execute(PRUNE_INBOUND, days)

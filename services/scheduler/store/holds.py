@@ -56,14 +56,19 @@ async def upsert_number(connection: Connection, event: NumberConnected) -> None:
     )
 
 
-async def claim_due(connection: Connection, *, limit_per_number: int) -> list[MessageReleased]:
-    """Release what is due and has room, counting the attempt."""
-    return [_released(row) for row in await connection.fetch(CLAIM_DUE, limit_per_number)]
+async def claim_due(
+    connection: Connection, *, limit_numbers: int, limit_per_number: int, silent_seconds: float
+) -> list[MessageReleased]:
+    """Release what is due and has room, counting the attempt; `repeat_silent` has it if no outcome comes in `silent_seconds`."""
+    rows = await connection.fetch(CLAIM_DUE, limit_numbers, limit_per_number, silent_seconds)
+    return [_released(row) for row in rows]
 
 
-async def repeat_silent(connection: Connection, *, seconds: float, limit: int) -> list[MessageReleased]:
-    """What was released that long ago and had no outcome, under the same attempt."""
-    return [_released(row) for row in await connection.fetch(REPEAT_SILENT, seconds, limit)]
+async def repeat_silent(
+    connection: Connection, *, silent_seconds: float, longest_seconds: float, limit: int
+) -> list[MessageReleased]:
+    """What was told and had no outcome in its time, under the same attempt; each time it has twice as long, up to the longest."""
+    return [_released(row) for row in await connection.fetch(REPEAT_SILENT, silent_seconds, longest_seconds, limit)]
 
 
 async def settle(connection: Connection, settlements: Sequence[Settlement]) -> None:
@@ -94,7 +99,9 @@ async def forget_unsettled(connection: Connection, *, days: int) -> None:
 
 
 def _released(row: asyncpg.Record) -> MessageReleased:
+    """However often it is told, it occurred once."""
     return MessageReleased(
+        occurred_at=row["released_at"],
         tenant_id=TenantId(row["tenant_id"]),
         traceparent=row["traceparent"],
         message_id=MessageId(row["message_id"]),

@@ -14,18 +14,21 @@ SET revision = excluded.revision, messages_per_second = excluded.messages_per_se
 WHERE numbers.revision < excluded.revision
 
 -- name: claim_due
--- Takes the most holds per number; locks the numbers with room, skipping those another replica is claiming for; returns what is
--- now released, its attempt counted, most urgent first.
+-- Takes the most numbers, the most holds per number and the seconds until they are told again; locks numbers with room and something
+-- due, those served longest ago, skipping those another replica is claiming for; returns what is now released, its attempt counted,
+-- most urgent first. Nothing due locks and writes nothing.
 WITH room AS MATERIALIZED (
-    SELECT number_id, least(window_size - in_flight, $1) AS room
+    SELECT number_id, least(window_size - in_flight, $2) AS room
     FROM numbers
     WHERE in_flight < window_size AND EXISTS (
         SELECT FROM (VALUES (0::smallint), (1::smallint), (2::smallint), (3::smallint)) AS tiers (tier)
         WHERE EXISTS (
             SELECT FROM holds
             WHERE holds.number_id = numbers.number_id AND state = 'waiting' AND holds.tier = tiers.tier AND due_at <= now()
+              AND (expires_at IS NULL OR expires_at > now())
         )
     )
+    ORDER BY served_at, number_id LIMIT $1
     FOR UPDATE SKIP LOCKED
 ), due AS MATERIALIZED (
     SELECT picked.message_id, room.number_id
@@ -41,12 +44,13 @@ WITH room AS MATERIALIZED (
         ORDER BY tiers.tier, urgent.due_at, urgent.message_id LIMIT room.room
     ) AS picked
 ), released AS (
-    UPDATE holds SET state = 'released', attempt = attempt + 1, released_at = now()
+    UPDATE holds
+    SET state = 'released', attempt = attempt + 1, released_at = now(), tellings = 1, repeat_at = now() + make_interval(secs => $3)
     FROM due WHERE holds.message_id = due.message_id AND holds.state = 'waiting'
     RETURNING holds.message_id, holds.tenant_id, holds.number_id, holds.tier, holds.due_at, holds.expires_at, holds.attempt,
-              holds.failures, holds.recipient, holds.content, holds.traceparent
+              holds.failures, holds.recipient, holds.content, holds.traceparent, holds.released_at
 ), counted AS (
-    UPDATE numbers SET in_flight = in_flight + taken.holds
+    UPDATE numbers SET in_flight = in_flight + taken.holds, served_at = now()
     FROM (SELECT number_id, count(*) AS holds FROM released GROUP BY number_id) AS taken
     WHERE numbers.number_id = taken.number_id
 )
@@ -100,14 +104,15 @@ DELETE FROM holds WHERE message_id IN (
 RETURNING message_id, tenant_id, traceparent
 
 -- name: repeat_silent
--- Takes seconds and a limit; returns holds released that long ago without an outcome, to be told again under the same attempt.
-UPDATE holds SET released_at = now()
+-- Takes the first and the longest wait in seconds and a limit; returns released holds without an outcome whose wait is over, to be
+-- told again under the same attempt. Each wait is twice the one before.
+UPDATE holds SET tellings = tellings + 1, repeat_at = now() + make_interval(secs => least($1 * 2 ^ least(tellings, 30), $2))
 WHERE message_id IN (
-    SELECT message_id FROM holds WHERE state = 'released' AND released_at < now() - make_interval(secs => $1)
-    ORDER BY released_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT message_id FROM holds WHERE state = 'released' AND repeat_at < now()
+    ORDER BY repeat_at LIMIT $3 FOR UPDATE SKIP LOCKED
 )
-RETURNING message_id, tenant_id, number_id, tier, due_at, expires_at, attempt, failures, recipient, content, traceparent
+RETURNING message_id, tenant_id, number_id, tier, due_at, expires_at, attempt, failures, recipient, content, traceparent, released_at
 
 -- name: forget_unsettled
--- Takes days; deletes unsettled holds released longer ago: the provider reports for at most seven days.
-DELETE FROM holds WHERE state = 'unsettled' AND released_at < now() - make_interval(days => $1)
+-- Takes days; deletes unsettled holds that were told longer ago: the provider reports for at most seven days.
+DELETE FROM holds WHERE state = 'unsettled' AND repeat_at < now() - make_interval(days => $1)

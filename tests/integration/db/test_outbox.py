@@ -16,7 +16,7 @@ from shared.bus.interface import BusError, Refused, Uncertain
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool, open_pool
 from shared.events.catalogue import MessageCanceled
-from shared.events.codec import Batch, decode
+from shared.events.codec import Batch, decode, encode
 from shared.ids import MessageId, TenantId, new_id
 from shared.unavailable import is_unavailable
 from tests.support.database import Database
@@ -30,11 +30,13 @@ class NotedBus:
         self.is_local = is_local
         self.batches: list[Batch] = []
         self.fault: BusError | None = None
+        self.offered = 0
         self.refused = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def publish(self, batch: Batch) -> None:
+        self.offered += 1
         await self.gate.wait()
         if self.fault is not None:
             self.refused += 1
@@ -121,11 +123,9 @@ async def test_state_and_event_commit_together_and_the_row_goes_once_the_bus_has
             assert await rows(pool) == 0, "nothing is seen before the commit"
         assert await pool.fetchval("SELECT message_id FROM holds") == told.message_id
         assert await rows(pool) == 1
-        assert outbox.backlog == 1
         bus.gate.set()
         await until(empty(pool), "the row is deleted")
     assert bus.told == [told.message_id]
-    assert outbox.backlog == 0
 
 
 async def test_a_rollback_publishes_nothing(pool: Pool) -> None:
@@ -162,7 +162,7 @@ async def test_rows_survive_a_bus_that_refuses_and_are_swept_when_their_lease_en
     outbox = made(pool, bus)
     async with relaying(outbox):
         told = await emit(outbox, 3)
-        await until(lambda: bus.refused and not outbox.backlog, "the refusal")
+        await until(lambda: bus.refused, "the refusal")
         assert await rows(pool) == 1
         bus.fault = None
         await admin.execute("UPDATE outbox SET leased_until = now()")
@@ -228,9 +228,10 @@ async def test_more_than_memory_holds_waits_in_the_table(
     outbox = made(pool, bus)
     async with relaying(outbox):
         told = [message for _ in range(12) for message in await emit(outbox)]
-        assert outbox.backlog == 5
+        await until(lambda: bus.offered, "the first publish")
+        assert bus.offered == 5
         bus.gate.set()
-        await until(lambda: not outbox.backlog, "room")
+        await until(lambda: len(bus.batches) == 5, "room")
 
         async def swept() -> bool:
             await admin.execute("UPDATE outbox SET leased_until = now()")
@@ -238,6 +239,44 @@ async def test_more_than_memory_holds_waits_in_the_table(
 
         await until(swept, "the sweep")
     assert set(bus.told) == set(told)
+
+
+async def test_a_backlog_drains_as_fast_as_the_bus_takes_it(
+    pool: Pool, admin: asyncpg.Connection[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 3_600)
+    one = event()
+    (batch,) = encode([one])
+    await admin.execute(
+        "INSERT INTO outbox (subject, body, events, leased_until) SELECT $1, $2, 1, '-infinity' FROM generate_series(1, 3500)",
+        batch.subject,
+        batch.body,
+    )
+    bus = NotedBus()
+    bus.gate.clear()
+    async with relaying(made(pool, bus)):
+        await until(lambda: bus.offered == module.MAX_PENDING_ROWS, "memory is full")
+        bus.gate.set()
+        await until(empty(pool), "all of it, without waiting for the clock")
+    assert bus.told == [one.message_id] * 3_500, "each row once"
+
+
+async def test_rows_are_not_leased_while_memory_has_no_room_for_them(
+    pool: Pool, admin: asyncpg.Connection[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_PENDING_ROWS", 5)
+    dead = made(pool, NotedBus())
+    told = [message for _ in range(12) for message in await emit(dead)]
+    await admin.execute("UPDATE outbox SET leased_until = '-infinity'")
+    bus = NotedBus()
+    bus.gate.clear()
+    async with relaying(made(pool, bus)):
+        await until(lambda: bus.offered, "the first publish")
+        await asyncio.sleep(0.1)
+        assert await pool.fetchval("SELECT count(*) FROM outbox WHERE leased_until > now()") == bus.offered == 5
+        bus.gate.set()
+        await until(empty(pool), "the others, as room frees")
+    assert sorted(bus.told) == sorted(told)
 
 
 async def test_an_outbox_lives_through_a_database_that_cuts_it_off(
@@ -301,5 +340,13 @@ async def test_what_was_seen_long_ago_is_forgotten(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await inbox.unseen(connection, "a.b", [old, new])
         await connection.execute("UPDATE inbox SET seen_at = now() - interval '8 days' WHERE event_id = $1", old.event_id)
-        await inbox.prune(pool, days=7)
+        assert not await inbox.prune(pool, days=7, limit=10)
         assert await inbox.unseen(connection, "a.b", [old, new]) == [old]
+
+
+async def test_it_is_forgotten_in_bounded_steps(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await inbox.unseen(connection, "a.b", [event() for _ in range(5)])
+        await connection.execute("UPDATE inbox SET seen_at = now() - interval '8 days'")
+    assert [await inbox.prune(pool, days=7, limit=2) for _ in range(3)] == [True, True, False]
+    assert await pool.fetchval("SELECT count(*) FROM inbox") == 0

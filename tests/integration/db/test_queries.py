@@ -79,9 +79,9 @@ async def plan(connection: asyncpg.Connection[asyncpg.Record], text: str, *argum
 @pytest.mark.parametrize(
     ("service", "query", "arguments", "index"),
     [
-        ("scheduler", "claim_due", (256,), "holds_due"),
+        ("scheduler", "claim_due", (32, 256, 90.0), "holds_due"),
         ("scheduler", "expire_holds", (100,), "holds_expiring"),
-        ("scheduler", "repeat_silent", (90.0, 100), "holds_released"),
+        ("scheduler", "repeat_silent", (90.0, 3600.0, 100), "holds_released"),
         ("sender", "expired_attempts", (100,), "attempts_submitting"),
         ("sender", "open_attempts_of", ("snd_x",), "attempts_"),
         ("gateway", "select_messages", ("tnt", "~", 50), "messages_"),
@@ -123,9 +123,39 @@ async def test_due_messages_are_claimed_by_the_index_of_a_full_table(database: D
     connection = await connect(database, "scheduler")
     try:
         text = Queries(ROOT / "services" / "scheduler" / "store" / "queries.sql")["claim_due"]
-        shown = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {text}", 256))
+        shown = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {text}", 32, 256, 90.0))
         assert shown.count("holds_due") >= 2, shown
         assert "Seq Scan on holds" not in shown, shown
         assert "Sort Key: holds" not in shown, shown
+    finally:
+        await connection.close()
+
+
+async def test_the_outbox_is_leased_and_the_inbox_pruned_by_index_however_full_they_are(database: Database) -> None:
+    admin = await asyncpg.connect(database.admin_url)
+    await admin.execute(
+        """
+        SET search_path = scheduler;
+        INSERT INTO outbox (subject, body, events, leased_until)
+        SELECT 's', '', 1, now() + make_interval(secs => n - 50000) FROM generate_series(1, 100000) n;
+        INSERT INTO inbox (subscription, event_id, seen_at)
+        SELECT 's', n, now() - make_interval(mins => n) FROM generate_series(1, 20000) n;
+        ANALYZE outbox; ANALYZE inbox;
+        """
+    )
+    await admin.close()
+    connection = await connect(database, "scheduler")
+    try:
+        queries = Queries(ROOT / "shared" / "bus" / "outbox_queries.sql")
+        for query, arguments, index in (
+            ("lease_outbox", (100,), "outbox_leased"),
+            ("prune_inbox", (3, 1_000), "inbox_seen_at"),
+        ):
+            for mode in ("force_custom_plan", "force_generic_plan"):
+                await connection.execute(f"SET plan_cache_mode = {mode}")
+                shown = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {queries[query]}", *arguments))
+                assert f"using {index}" in shown, shown
+                assert "Seq Scan" not in shown, shown
+                assert "Sort" not in shown, shown
     finally:
         await connection.close()

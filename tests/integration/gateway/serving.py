@@ -115,7 +115,9 @@ async def serving(database: Database) -> AsyncIterator[Gateway]:
         db=database.settings_for("gateway", pool_max=10),
         http=HttpSettings(port=0),
         security=SecuritySettings(master_key=SecretStr(MASTER_KEY), internal_token=SecretStr("internal")),
-        gateway=GatewaySettings(archive_url="http://127.0.0.1:9"),
+        gateway=GatewaySettings(
+            archive_url="http://127.0.0.1:9", provider_origins="https://graph.facebook.com,http://127.0.0.1:*"
+        ),
     )
     bus: Bus = NoBus()  # type: ignore[assignment]  # nothing publishes: the outbox does not run
     stop = asyncio.Event()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.integration.gateway.serving import Gateway
+from tests.support.platform import until
 
 BODY: dict[str, Any] = {"to": "+15551234567", "text": {"body": "once"}}
 
@@ -31,6 +35,21 @@ async def test_a_replay_is_the_same_answer_and_marked(gateway: Gateway) -> None:
     assert (first.status, first.text) == (second.status, second.text)
     assert "Idempotent-Replayed" not in first.headers
     assert second.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("path", ["/api/messages", "/api/messages/batch"])
+async def test_a_replay_is_the_same_answer_even_when_the_request_could_no_longer_be_taken(path: str, gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    expires_at = datetime.now(UTC) + timedelta(seconds=1)
+    one = {**BODY, "expires_at": expires_at.isoformat()}
+    body = [one] if path.endswith("batch") else one
+    first = await gateway.call("POST", path, body, tenant, **{"Idempotency-Key": "a"})
+    await until(lambda: datetime.now(UTC) > expires_at, "the message to expire")
+    second = await gateway.call("POST", path, body, tenant, **{"Idempotency-Key": "a"})
+    assert (second.status, second.text) == (202, first.text)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert (await gateway.call("POST", path, body, tenant, **{"Idempotency-Key": "b"})).status == 422
 
 
 async def test_another_body_under_the_key_is_refused(gateway: Gateway) -> None:
@@ -65,5 +84,5 @@ async def test_a_key_of_another_form_is_refused(gateway: Gateway) -> None:
     await gateway.connect(tenant, "1001")
     for key in ("a b", "é", "x" * 256):
         answer = await gateway.call("POST", "/api/messages", BODY, tenant, **{"Idempotency-Key": key})
-        assert (answer.status, answer.body["code"]) == (400, "idempotency.key_invalid")
+        assert (answer.status, answer.body["code"]) == (400, "idempotency_key.invalid")
     assert await gateway.pool.fetchval("SELECT count(*) FROM messages") == 0

@@ -101,3 +101,42 @@ async def test_the_handshake_needs_a_verify_token_of_a_number(gateway: Gateway) 
     assert (await shake("subscribe", "verify-1002"))[0] == 403
     assert (await shake("unsubscribe", "verify-1001"))[0] == 403
     assert (await shake("subscribe", "verify-1001", "%3Cscript%3E"))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://evil.example", "provider.origin_not_allowed"),
+        ("https://graph.facebook.com:444", "provider.origin_not_allowed"),
+        ("http://169.254.169.254/latest", "provider.origin_not_allowed"),
+        ("https://graph.facebook.com@evil.example", "field.format"),
+        ("https://user:word@graph.facebook.com", "field.format"),
+        ("https://graph.facebook.com?to=evil", "field.format"),
+        ("https://graph.facebook.com#evil", "field.format"),
+    ],
+)
+async def test_a_token_goes_only_where_the_operator_allows(url: str, code: str, gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    number = await gateway.connect(tenant, "1002")
+    for method, path, body in (
+        ("POST", "/api/numbers", {**BODY, "provider_url": url}),
+        ("PATCH", f"/api/numbers/{number}", {"provider_url": url, "access_token": "EAAother"}),
+    ):
+        answer = await gateway.call(method, path, body, tenant)
+        assert answer.status == 422
+        (fault,) = answer.body["errors"]
+        assert (fault["pointer"], fault["code"]) == ("/provider_url", code)
+        assert code == "field.format" or "CHASQUI_GATEWAY__PROVIDER_ORIGINS" in fault["detail"]
+    assert await gateway.told() == []
+
+
+async def test_a_stored_token_is_never_sent_to_a_new_place(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    number = await gateway.connect(tenant, "1001")
+    moved = {"provider_url": "http://127.0.0.1:9"}
+    answer = await gateway.call("PATCH", f"/api/numbers/{number}", moved, tenant)
+    assert answer.status == 422
+    assert [(fault["pointer"], fault["code"]) for fault in answer.body["errors"]] == [("/access_token", "field.missing")]
+    assert await gateway.told() == []
+    answer = await gateway.call("PATCH", f"/api/numbers/{number}", {**moved, "access_token": "EAAnew"}, tenant)
+    assert (answer.status, answer.body["provider_url"]) == (200, "http://127.0.0.1:9")

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 from collections import Counter
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from services.gateway.domain import webhook
+from services.gateway.store import webhooks
+from shared.auth.seal import Sealer
 from shared.auth.signatures import HEADER, sign
+from shared.db.pool import Pool
 from shared.events.catalogue import MessageReceived, MessageStatusChanged
 from shared.events.event import Event
+from shared.ids import TenantId
+from tests.integration.gateway.reading import Reader
 from tests.integration.gateway.serving import WEBHOOK, Gateway, Tenant
 from tests.support.platform import until
+from tests.support.told import told
 
 STAMP = 1_795_168_800
 
@@ -70,7 +79,9 @@ async def test_a_payload_signed_by_anybody_else_is_refused_and_not_kept(gateway:
         await gateway.webhook(mine, "nonsense"),
         await gateway.webhook(of_both, "secret-1001"),
         await gateway.webhook(of_both, "secret-1002"),
-        await gateway.webhook(payload(value("1001", messages=[inbound()]), value("9999")), "secret-1001"),
+        await gateway.webhook(payload(value("1001", messages=[inbound()]), value("9999")), "secret-1002"),
+        await gateway.webhook(payload(value("1001", messages=[inbound()]), value("9999")), ""),
+        await gateway.webhook(payload(*(value(str(number)) for number in range(1001, 2002))), "secret-1001"),
         await gateway.webhook(payload(value("9999", messages=[inbound()])), ""),
         await gateway.webhook(payload(), ""),
         await gateway.call("POST", WEBHOOK, mine),
@@ -208,3 +219,91 @@ async def test_an_account_event_is_taken_from_a_number_of_the_account_only(gatew
     assert await gateway.pool.fetchval("SELECT count(*) FROM webhooks WHERE quarantined IS NOT NULL") == 1, (
         "kept for a later version"
     )
+
+
+async def test_a_number_nobody_has_connected_costs_its_own_parts_only(gateway: Gateway) -> None:
+    tenant, other = await gateway.new_tenant("One"), await gateway.new_tenant("Other")
+    await gateway.connect(tenant, "1001")
+    strange = value("9999", messages=[inbound("wamid.strange")], statuses=[status("msg_" + "0" * 26, "read")])
+    assert (await gateway.webhook(payload(value("1001", messages=[inbound()]), strange), "secret-1001")).status == 200
+    assert [event.wamid for event in await read(gateway) if isinstance(event, MessageReceived)] == ["wamid.in"]
+    assert await gateway.pool.fetchval("SELECT quarantined FROM webhooks") == "2 parts not understood"
+    await gateway.connect(other, "9999")
+    await gateway.pool.execute("UPDATE webhooks SET quarantined = NULL")
+    assert await read(gateway) == [], "who signed has no say about a number that has become another tenant's"
+
+
+@pytest.mark.parametrize("place", ["id", "number", "account"])
+async def test_an_id_that_no_database_can_hold_stops_nothing(place: str, gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    torn = payload(
+        value("1001", messages=[inbound("wamid.\ud800" if place == "id" else "wamid.1")]),
+        value("1001\ud800" if place == "number" else "1001", messages=[inbound("wamid.2")]),
+    )
+    if place == "account":
+        torn = {"entry": [{"id": "1\ud800", "changes": []}]}
+    body = json.dumps(torn).encode()
+    answer = await gateway.call("POST", WEBHOOK, body, **{HEADER: sign("secret-1001", body)})
+    assert answer.status == (401 if place == "account" else 200)
+    await gateway.webhook(payload(value("1001", messages=[inbound("wamid.next")])), "secret-1001")
+    told = {event.wamid for event in await read(gateway) if isinstance(event, MessageReceived)}
+    assert told == {"id": {"wamid.2", "wamid.next"}, "number": {"wamid.1", "wamid.next"}, "account": {"wamid.next"}}[place]
+
+
+async def test_a_payload_that_makes_the_reader_fail_is_set_aside_and_costs_itself_only(
+    pool: Pool, bare_reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bare_reader.store(*(payload(value("1001", messages=[inbound(f"wamid.{index}")])) for index in range(5)))
+
+    def failing(tree: Any) -> webhook.Reading:
+        if "wamid.2" in str(tree):
+            raise ZeroDivisionError
+        return whole(tree)
+
+    whole = webhook.read
+    monkeypatch.setattr(webhook, "read", failing)
+    with capture_logs() as lines:
+        while await bare_reader.read():
+            pass
+    assert [event.wamid for event in await told(pool) if isinstance(event, MessageReceived)] == [
+        f"wamid.{index}" for index in (0, 1, 3, 4)
+    ]
+    rows = await pool.fetch("SELECT id, quarantined FROM webhooks")
+    assert [row["quarantined"] for row in rows] == ["ZeroDivisionError"]
+    assert [line["webhook_id"] for line in lines if line["event"] == "webhook.unreadable"] == [rows[0]["id"]]
+
+
+async def test_a_database_that_is_away_sets_nothing_aside(
+    pool: Pool, bare_reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bare_reader.store(payload(value("1001", messages=[inbound()])))
+
+    async def away(*_: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(webhooks, "new_inbound", away)
+    with pytest.raises(ConnectionResetError):
+        await bare_reader.read()
+    assert await pool.fetchval("SELECT count(*) FROM webhooks WHERE quarantined IS NULL") == 1
+
+
+async def test_every_inbound_message_is_told_in_the_trace_of_its_own_payload(pool: Pool, bare_reader: Reader) -> None:
+    await bare_reader.store(*(payload(value("1001", messages=[inbound(f"wamid.{index}")])) for index in range(3)))
+    await bare_reader.read()
+    traces = {event.wamid: event.traceparent for event in await told(pool) if isinstance(event, MessageReceived)}
+    assert traces == {f"wamid.{index}": bare_reader.traceparent(index) for index in range(3)}
+
+
+async def test_a_secret_sealed_with_another_master_key_costs_its_own_number_only(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    lost = await gateway.connect(tenant, "1002")
+    other = Sealer(base64.b64encode(bytes(32))).seal(TenantId(tenant.tenant_id), "numbers.app_secret", lost, "secret-1002")
+    await gateway.pool.execute("UPDATE numbers SET sealed_app_secret = $1 WHERE id = $2", other, lost)
+    both = payload(value("1001", messages=[inbound("wamid.1")]), value("1002", messages=[inbound("wamid.2")]))
+    assert (await gateway.webhook(payload(value("1002", messages=[inbound()])), "secret-1002")).status == 401
+    assert (await gateway.webhook(both, "secret-1001")).status == 200
+    assert [event.wamid for event in await read(gateway) if isinstance(event, MessageReceived)] == ["wamid.1"]
+    account = {"entry": [{"id": "1", "changes": [{"field": "account_update", "value": {}}]}]}
+    assert (await gateway.webhook(account, "secret-1001")).status == 200

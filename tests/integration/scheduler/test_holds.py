@@ -119,6 +119,15 @@ async def settle(outbox: Outbox, *events: Event) -> None:
     await hold.settle(outbox, events, nothing)
 
 
+async def pass_time(pool: Pool, seconds: float, message_id: str | None = None) -> None:
+    """Put back the clock of released holds."""
+    await pool.execute(
+        "UPDATE holds SET repeat_at = repeat_at - make_interval(secs => $1) WHERE message_id = coalesce($2, message_id)",
+        seconds,
+        message_id,
+    )
+
+
 async def cancel(outbox: Outbox, message_id: str, tenant: TenantId = TENANT, age: float = 0) -> None:
     request = MessageCancelRequested(tenant_id=tenant, message_id=MessageId(message_id))
     await hold.cancel(outbox, [request], request.occurred_at + timedelta(seconds=age))
@@ -149,23 +158,49 @@ async def test_the_window_is_never_exceeded_and_urgent_ones_take_the_room_that_c
     await connect(outbox, rate=1)
     await hold.hold(outbox, [accepted(Tier.LOW) for _ in range(100)], nothing)
     first = await released(outbox, pool)
-    assert len(first) == await consistent(pool) == 32
+    assert len(first) == await consistent(pool) == 4
     assert await released(outbox, pool) == []
     urgent = accepted(Tier.CRITICAL)
     await hold.hold(outbox, [urgent], nothing)
     await settle(outbox, *(outcome("sent", event) for event in first[:2]))
     assert (await released(outbox, pool))[0].message_id == urgent.message_id
-    assert await consistent(pool) == 32
+    assert await consistent(pool) == 4
 
 
 async def test_a_full_number_stands_in_no_other_numbers_way(outbox: Outbox, pool: Pool) -> None:
     await connect(outbox, rate=1)
     await connect(outbox, "num_2", rate=1)
-    await hold.hold(outbox, [accepted() for _ in range(40)], nothing)
+    await hold.hold(outbox, [accepted() for _ in range(10)], nothing)
     await released(outbox, pool)
     other = accepted(Tier.LOW, number="num_2")
     await hold.hold(outbox, [other], nothing)
     assert [event.message_id for event in await released(outbox, pool)] == [other.message_id]
+
+
+async def test_a_round_is_bounded_and_serves_first_the_numbers_that_waited_longest(outbox: Outbox, pool: Pool) -> None:
+    numbers = [f"num_{n:02}" for n in range(5)]
+    for number in numbers:
+        await connect(outbox, number)
+    await hold.hold(outbox, [accepted(number=number) for number in numbers for _ in range(4)], nothing)
+
+    async def claim() -> list[str]:
+        async with outbox.transaction() as unit:
+            claimed = await holds.claim_due(unit.connection, limit_numbers=2, limit_per_number=2, silent_seconds=90)
+        return [event.number_id for event in claimed]
+
+    rounds = [await claim() for _ in range(5)]
+    assert [len(one) for one in rounds] == [4] * 5
+    assert Counter(number for one in rounds for number in one) == dict.fromkeys(numbers, 4)
+    assert len({number for one in rounds[:2] for number in one}) == 4, "nobody is served again before the others"
+    assert set(rounds[2]) > set(numbers) - {number for one in rounds[:2] for number in one}
+
+
+async def test_a_round_that_finds_nothing_due_writes_nothing(outbox: Outbox, pool: Pool) -> None:
+    await connect(outbox)
+    await hold.hold(outbox, [accepted(due=3600), accepted(expires=-1)], nothing)
+    before = await pool.fetch("SELECT ctid, xmin, xmax, * FROM numbers")
+    assert await released(outbox, pool) == []
+    assert await pool.fetch("SELECT ctid, xmin, xmax, * FROM numbers") == before
 
 
 async def test_claimers_side_by_side_never_release_a_hold_twice(outbox: Outbox, pool: Pool) -> None:
@@ -179,7 +214,7 @@ async def test_claimers_side_by_side_never_release_a_hold_twice(outbox: Outbox, 
         mine: list[MessageReleased] = []
         for _ in range(12):
             async with outbox.transaction() as unit:
-                mine += await holds.claim_due(unit.connection, limit_per_number=50)
+                mine += await holds.claim_due(unit.connection, limit_numbers=4, limit_per_number=50, silent_seconds=90)
             await asyncio.sleep(0)
         return mine
 
@@ -194,8 +229,8 @@ async def test_claimers_side_by_side_never_release_a_hold_twice(outbox: Outbox, 
 async def test_claimers_and_settlers_side_by_side_keep_the_window_and_leave_nothing_in_flight(
     outbox: Outbox, pool: Pool
 ) -> None:
-    await connect(outbox, rate=20)
-    await connect(outbox, "num_2", rate=20)
+    await connect(outbox, rate=40)
+    await connect(outbox, "num_2", rate=40)
     await hold.hold(outbox, [accepted(number=NUMBER if n % 2 else "num_2") for n in range(400)], nothing)
     ended: Counter[str] = Counter()
     chance = random.Random(7)  # noqa: S311  # the same mixture every time
@@ -203,7 +238,7 @@ async def test_claimers_and_settlers_side_by_side_keep_the_window_and_leave_noth
     async def work() -> None:
         while await pool.fetchval("SELECT count(*) FROM holds"):
             async with outbox.transaction() as unit:
-                mine = await holds.claim_due(unit.connection, limit_per_number=10)
+                mine = await holds.claim_due(unit.connection, limit_numbers=2, limit_per_number=10, silent_seconds=90)
             assert await pool.fetchval("SELECT max(in_flight) FROM numbers") <= 40
             outcomes = [outcome(chance.choice(["sent", "failed", "deferred", "unsettled"]), event) for event in mine]
             await settle(outbox, *outcomes) if outcomes else await asyncio.sleep(0)
@@ -275,6 +310,23 @@ async def test_a_message_accepted_twice_is_held_once(outbox: Outbox, pool: Pool)
     assert await released(outbox, pool) == []
 
 
+@pytest.mark.parametrize("end", ["canceled", "expired", "sent"])
+async def test_a_message_whose_hold_has_ended_is_not_held_again(end: str, outbox: Outbox, pool: Pool) -> None:
+    await connect(outbox)
+    message, other = accepted(expires=-1 if end == "expired" else None), accepted()
+    await hold.hold(outbox, [message], nothing)
+    match end:
+        case "canceled":
+            await cancel(outbox, message.message_id)
+        case "expired":
+            await release.expire(outbox)
+        case _:
+            await settle(outbox, *(outcome("sent", event) for event in await released(outbox, pool)))
+    assert await pool.fetchval("SELECT count(*) FROM holds") == 0
+    await hold.hold(outbox, [message, other], nothing)
+    assert [row["message_id"] for row in await pool.fetch("SELECT message_id FROM holds")] == [other.message_id]
+
+
 async def test_a_waiting_message_is_canceled_once_and_told(outbox: Outbox, pool: Pool) -> None:
     message = accepted(due=3600)
     await hold.hold(outbox, [message], nothing)
@@ -341,9 +393,9 @@ async def test_messages_of_an_unknown_number_wait_until_it_is_known(outbox: Outb
 async def test_an_older_record_of_a_number_changes_nothing(outbox: Outbox, pool: Pool) -> None:
     await connect(outbox, rate=1000, revision=2)
     await connect(outbox, rate=1, revision=1)
-    assert await pool.fetchval("SELECT window_size FROM numbers") == 2_000
+    assert await pool.fetchval("SELECT window_size FROM numbers") == 1_000
     await connect(outbox, rate=100, revision=3)
-    assert await pool.fetchval("SELECT window_size FROM numbers") == 200
+    assert await pool.fetchval("SELECT window_size FROM numbers") == 100
 
 
 async def test_a_release_without_an_answer_is_told_again_under_the_same_attempt(outbox: Outbox, pool: Pool) -> None:
@@ -353,11 +405,11 @@ async def test_a_release_without_an_answer_is_told_again_under_the_same_attempt(
     await settle(outbox, outcome("unsettled", answered))
     await release.repeat_silent(outbox)
     assert await told(pool) == [], "not before its time"
-    await pool.execute("UPDATE holds SET released_at = now() - interval '10 minutes'")
+    await pass_time(pool, 100)
     await release.repeat_silent(outbox)
     (again,) = await told(pool)
-    head = {"event_id", "occurred_at"}
-    assert again.model_dump(exclude=head) == silent.model_dump(exclude=head)
+    assert again.model_dump(exclude={"event_id"}) == silent.model_dump(exclude={"event_id"}), "also its time stays the same"
+    assert again.event_id != silent.event_id
     await release.repeat_silent(outbox)
     assert await told(pool) == []
     assert await consistent(pool) == 1
@@ -365,12 +417,29 @@ async def test_a_release_without_an_answer_is_told_again_under_the_same_attempt(
     assert await consistent(pool) == 0
 
 
+async def test_a_release_is_told_ever_more_seldom_while_no_answer_comes(outbox: Outbox, pool: Pool) -> None:
+    await connect(outbox)
+    await hold.hold(outbox, [accepted()], nothing)
+    await released(outbox, pool)
+    waits = []
+    for _ in range(10):
+        waits.append(round(await pool.fetchval("SELECT extract(epoch FROM repeat_at - now()) FROM holds")))
+        await pass_time(pool, waits[-1] + 1)
+        await release.repeat_silent(outbox)
+        assert len(await told(pool)) == 1
+    assert waits == [90, 180, 360, 720, 1440, 2880, 3600, 3600, 3600, 3600]
+    (event,) = await pool.fetch("SELECT message_id, tenant_id, attempt FROM holds")
+    await settle(outbox, MessageDeferred(**event, retry_at=now() - timedelta(seconds=1), code="c"))
+    await released(outbox, pool)
+    assert await pool.fetchval("SELECT repeat_at - now() FROM holds") < timedelta(seconds=91), "the next attempt starts anew"
+
+
 async def test_what_never_settles_is_forgotten_when_no_report_can_come_any_more(outbox: Outbox, pool: Pool) -> None:
     await connect(outbox)
     await hold.hold(outbox, [accepted(), accepted()], nothing)
     old, new = await released(outbox, pool)
     await settle(outbox, outcome("unsettled", old), outcome("unsettled", new))
-    await pool.execute("UPDATE holds SET released_at = now() - interval '9 days' WHERE message_id = $1", old.message_id)
+    await pass_time(pool, 9 * 86_400, old.message_id)
     await release.forget_unsettled(outbox)
     assert [row["message_id"] for row in await pool.fetch("SELECT message_id FROM holds")] == [new.message_id]
     assert await consistent(pool) == 0

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.domain.webhook import phone_number_ids, read
+from services.gateway.domain.webhook import account_ids, phone_number_ids, read
 from shared.events.catalogue import DeliveryStatus
 
 NUMBER = "106540352242922"
@@ -124,7 +124,7 @@ def test_times_come_as_text_or_number_in_seconds_or_milliseconds(stamp: str | in
     "change",
     [
         *({"timestamp": bad} for bad in (None, "", "soon", "-1", 0, -5, 1.5, True, "9" * 20, 10**30, "١٢٣", [], "4102444800")),
-        *({"id": bad} for bad in (None, "", 5, "x" * 513, "a\0b")),
+        *({"id": bad} for bad in (None, "", 5, "x" * 513, "a\0b", "wamid.\ud800", "a\nb")),
         *({"status": bad} for bad in (None, "teleported", 5, ["sent"])),
         {"type": "payment"},
     ],
@@ -166,6 +166,14 @@ def test_what_the_database_cannot_hold_is_replaced() -> None:
     ).inbound
     assert message.sender_name == "A\ufffdda"
     assert message.content["text"] == {"bo\ufffddy": ["a\ufffdb", str(2**64 - 1), 2**53]}
+
+
+@pytest.mark.parametrize("name", ["106\ud800", "\udfff", "106\0", ""])
+def test_a_name_that_no_database_can_hold_names_nothing(name: str) -> None:
+    tree = payload({"metadata": {"phone_number_id": name}, "statuses": [STATUS]})
+    assert phone_number_ids(tree) == set()
+    assert account_ids({"entry": [{"id": name}]}) == set()
+    assert (read(tree).reports, read(tree).not_understood) == ([], 1)
 
 
 @given(any_json)

@@ -4,6 +4,7 @@ import aiohttp
 import asyncpg
 import pytest
 import redis.exceptions
+from asyncpg.exceptions._base import DataError as ClientDataError
 
 from shared.errors import Permanent, Retry
 from shared.unavailable import is_unavailable
@@ -23,6 +24,10 @@ from shared.unavailable import is_unavailable
         asyncpg.DeadlockDetectedError(),
         asyncpg.QueryCanceledError(),
         asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InterfaceError("cannot perform operation: connection is closed"),
+        asyncpg.InterfaceError("cannot call Transaction.__aexit__(): the underlying connection is closed"),
+        asyncpg.InterfaceError("cannot call Connection.fetchval(): connection has been released back to the pool"),
+        asyncpg.InterfaceError("pool is closed"),
         asyncpg.InterfaceError("pool is closing"),
         asyncpg.InternalClientError("cannot switch to state 11; another operation (3) is in progress"),
         redis.exceptions.ConnectionError(),
@@ -47,7 +52,9 @@ def test_a_dependency_away_is_told(error: Exception) -> None:
         asyncpg.InterfaceError("the server expects 1 argument for this query, 2 were passed"),
         asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
         asyncpg.ProtocolError("unknown message"),
-        asyncpg.exceptions.DataError("invalid input for query argument $1: 'x'"),
+        asyncpg.exceptions.DataError("invalid input for query argument $1: 'pool is closed'"),
+        ClientDataError("pool is closed"),
+        asyncpg.InterfaceError("query argument $1: no codec for 'Closet'"),
         redis.exceptions.ResponseError(),
         Retry("a"),
         Permanent("a"),

@@ -17,7 +17,7 @@ def test_every_suffix_is_documented() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    assert [name for name in SandboxSettings.model_fields if f"`{name.upper()}`" not in README] == []
+    assert [name for name in SandboxSettings.model_fields if f"`CHASQUI_SANDBOX__{name.upper()}`" not in README] == []
 
 
 def test_every_switch_is_documented() -> None:

@@ -80,7 +80,5 @@ def test_what_is_no_outcome_is_a_mistake() -> None:
 
 
 @given(st.integers(1, 1_000))
-def test_the_window_covers_two_seconds_and_never_shrinks_below_the_way_through_the_bus(rate: int) -> None:
-    assert window_size(rate) >= SMALLEST_WINDOW
-    assert window_size(rate) >= 2 * rate
-    assert window_size(rate) <= max(SMALLEST_WINDOW, 2 * rate)
+def test_the_window_is_one_second_and_never_shrinks_below_the_way_through_the_bus(rate: int) -> None:
+    assert window_size(rate) == max(SMALLEST_WINDOW, rate)

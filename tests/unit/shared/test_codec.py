@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Permanent
 from shared.events.catalogue import MessageAccepted, MessageCanceled, MessageReceived
-from shared.events.codec import decode, encode
+from shared.events.codec import MAX_BATCH_BYTES, decode, encode
 from shared.events.event import MAX_BATCH_EVENTS, Event
 from shared.ids import MessageId, TenantId, new_id
 from tests.contract.events.samples import samples
@@ -55,6 +55,17 @@ def test_batches_are_cut_at_256_and_keep_the_order(count: int, sizes: list[int])
     events = canceled(count)
     batches = encode(events)
     assert [batch.count for batch in batches] == sizes
+    assert [event for batch in batches for event in decode(batch.subject, batch.body)] == events
+
+
+@pytest.mark.parametrize(("size", "counts"), [(1_000, [256]), (6_000, [128, 128]), (3_000_000, [1, 1, 1])])
+def test_batches_are_cut_by_bytes_too_and_keep_the_order(size: int, counts: list[int]) -> None:
+    sample = samples()["message.accepted.v1"]
+    content = {"type": "text", "text": {"body": "x" * size}}
+    events = [sample.model_copy(update={"content": content, "event_id": new_id("evt")}) for _ in range(sum(counts))]
+    batches = encode(events)
+    assert [batch.count for batch in batches] == counts
+    assert all(len(batch.body) <= MAX_BATCH_BYTES or batch.count == 1 for batch in batches)
     assert [event for batch in batches for event in decode(batch.subject, batch.body)] == events
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from shared.config import DatabaseSettings, Group, SecuritySettings, ServiceSettings, SettingsError, load
 
-SECRET = "hunter2-correct-horse"
+SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXh4eHg="
 
 
 class SenderSettings(Group):
@@ -113,3 +113,23 @@ def test_settings_do_not_change_once_read() -> None:
     settings = load(Settings)
     with pytest.raises(ValueError, match="frozen"):
         settings.sender.concurrency = 2  # type: ignore[misc]  # that is the point
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CHASQUI_SECURITY__MASTER_KEY", "abc"),
+        ("CHASQUI_DB__URL", "mysql://x"),
+        ("CHASQUI_BUS__URL", "http://x"),
+        ("CHASQUI_TELEMETRY__OTLP_ENDPOINT", "foo"),
+        ("CHASQUI_TELEMETRY__LOG_LEVEL", "loud"),
+    ],
+)
+def test_nonsense_is_named(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    assert f"{variable}: " in fault()
+
+
+def test_a_pool_cannot_keep_more_than_it_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHASQUI_DB__POOL_MIN", "50")
+    assert "pool_min is greater than pool_max" in fault()

@@ -23,7 +23,7 @@ class Part:
     name, stage = "part", Stage.WORK
 
     async def run(self, stop):
-        if conduct == "fails":
+        if conduct in {"fails", "fails, and hangs closing"}:
             raise ValueError("a bug")
         await stop.wait()
         print("stopping", flush=True)
@@ -33,7 +33,9 @@ class Part:
             time.sleep(60)
 
 async def build(stack):
-    if conduct == "unbuildable":
+    if conduct.endswith("hangs closing"):
+        stack.push_async_callback(asyncio.sleep, 60)
+    if conduct.startswith("unbuildable"):
         raise OSError("no server")
     stack.callback(lambda: print("closed", flush=True))
     return [Part()]
@@ -105,6 +107,12 @@ def test_a_loop_that_stands_still_is_bitten_by_the_watchdog_which_says_where() -
         shown = child.stderr.read()
         assert "where each thread stood" in shown
         assert "in run" in shown
+
+
+@pytest.mark.parametrize("conduct", ["fails, and hangs closing", "unbuildable, and hangs closing"])
+def test_a_failure_whose_unwinding_hangs_is_bitten_too(conduct: str) -> None:
+    with process(conduct, drain_seconds=0.1) as child:
+        assert child.wait(20) == 70
 
 
 @pytest.mark.parametrize("conduct", ["fails", "unbuildable"])
