@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.archive.domain.entry import Direction
-from services.archive.domain.progress import Status
+from services.archive.domain.progress import EntryStatus
 
 MAX_PAGE: Final = 100
 
@@ -79,7 +79,7 @@ class EntryPayload(BaseModel):
     sent_at: datetime = Field(description="Outgoing: when it was released to be sent. Incoming: the provider's time.")
     message_id: str | None = Field(None, description="`msg_…`; of outgoing entries.")
     provider_id: str | None = Field(None, description="The wamid; of outgoing entries once it is known.")
-    status: Status | None = Field(None, description="How far an outgoing message got.")
+    status: EntryStatus | None = Field(None, description="How far an outgoing message got.")
     status_at: datetime | None = None
     error: EntryError | None = None
 

@@ -30,7 +30,7 @@ from shared.events.catalogue import (
 from shared.ids import MessageId, TenantId
 
 
-class Status(StrEnum):
+class EntryStatus(StrEnum):
     """The public words for what can be known here."""
 
     QUEUED = "queued"
@@ -44,8 +44,8 @@ class Status(StrEnum):
     READ = "read"
 
 
-_WITHIN_ATTEMPT: Final = (Status.QUEUED, Status.SCHEDULED, Status.UNKNOWN, Status.SENT, Status.FAILED)
-_ABOVE_ATTEMPTS: Final = (Status.CANCELED, Status.EXPIRED, Status.DELIVERED, Status.READ)
+_WITHIN_ATTEMPT: Final = (EntryStatus.QUEUED, EntryStatus.SCHEDULED, EntryStatus.UNKNOWN, EntryStatus.SENT, EntryStatus.FAILED)
+_ABOVE_ATTEMPTS: Final = (EntryStatus.CANCELED, EntryStatus.EXPIRED, EntryStatus.DELIVERED, EntryStatus.READ)
 _STEP: Final = 10
 _ABOVE: Final = 1_000_000
 MAX_ATTEMPT: Final = _ABOVE // _STEP - 1
@@ -66,7 +66,7 @@ Outcome = (
 )
 
 
-def height(status: Status, attempt: int) -> int:
+def height(status: EntryStatus, attempt: int) -> int:
     """The order of states; equal only for the same state of the same attempt."""
     if status in _ABOVE_ATTEMPTS:
         return _ABOVE + _ABOVE_ATTEMPTS.index(status)
@@ -80,7 +80,7 @@ class Progress:
     message_id: MessageId
     tenant_id: TenantId
     height: int
-    status: Status
+    status: EntryStatus
     status_at: datetime
     error_code: str | None = None
     wamid: str | None = None
@@ -103,36 +103,36 @@ def progress_of(event: Outcome) -> Progress:
     """The fact that an event tells."""
     match event:
         case MessageReleased():
-            return _fact(event, Status.QUEUED, event.attempt, event.occurred_at)
+            return _fact(event, EntryStatus.QUEUED, event.attempt, event.occurred_at)
         case MessageDeferred():
-            return _fact(event, Status.SCHEDULED, event.attempt, event.occurred_at, error_code=event.code)
+            return _fact(event, EntryStatus.SCHEDULED, event.attempt, event.occurred_at, error_code=event.code)
         case MessageUnsettled():
-            return _fact(event, Status.UNKNOWN, event.attempt, event.occurred_at, error_code=event.code)
+            return _fact(event, EntryStatus.UNKNOWN, event.attempt, event.occurred_at, error_code=event.code)
         case MessageSent():
-            return _fact(event, Status.SENT, event.attempt, event.occurred_at, wamid=event.wamid)
+            return _fact(event, EntryStatus.SENT, event.attempt, event.occurred_at, wamid=event.wamid)
         case MessageFailed():
-            return _fact(event, Status.FAILED, event.attempt, event.occurred_at, error_code=event.code)
+            return _fact(event, EntryStatus.FAILED, event.attempt, event.occurred_at, error_code=event.code)
         case MessageStatusChanged():
             attempt = event.attempt or ATTEMPT_NOT_TOLD
             return _fact(
                 event, _REPORTED[event.status], attempt, event.status_at, error_code=event.error_code, wamid=event.wamid
             )
         case MessageCanceled():
-            return _fact(event, Status.CANCELED, 0, event.occurred_at)
+            return _fact(event, EntryStatus.CANCELED, 0, event.occurred_at)
         case MessageExpired():
-            return _fact(event, Status.EXPIRED, 0, event.occurred_at)
+            return _fact(event, EntryStatus.EXPIRED, 0, event.occurred_at)
 
 
 _REPORTED: Final = {
-    DeliveryStatus.SENT: Status.SENT,
-    DeliveryStatus.DELIVERED: Status.DELIVERED,
-    DeliveryStatus.READ: Status.READ,
-    DeliveryStatus.FAILED: Status.FAILED,
+    DeliveryStatus.SENT: EntryStatus.SENT,
+    DeliveryStatus.DELIVERED: EntryStatus.DELIVERED,
+    DeliveryStatus.READ: EntryStatus.READ,
+    DeliveryStatus.FAILED: EntryStatus.FAILED,
 }
 
 
 def _fact(
-    event: Outcome, status: Status, attempt: int, at: datetime, *, error_code: str | None = None, wamid: str | None = None
+    event: Outcome, status: EntryStatus, attempt: int, at: datetime, *, error_code: str | None = None, wamid: str | None = None
 ) -> Progress:
     return Progress(
         message_id=event.message_id,

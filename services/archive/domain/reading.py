@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from services.archive.domain.entry import Direction
-from services.archive.domain.progress import Status
+from services.archive.domain.progress import EntryStatus
 
 
 class Place(NamedTuple):
@@ -54,7 +54,7 @@ class ArchivedEntry:
     content: dict[str, Any]
     message_id: str | None
     wamid: str | None
-    status: Status | None
+    status: EntryStatus | None
     status_at: datetime | None
     error_code: str | None
 

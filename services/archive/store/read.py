@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 
 from services.archive.domain.entry import Direction
-from services.archive.domain.progress import Status
+from services.archive.domain.progress import EntryStatus
 from services.archive.domain.reading import ArchivedEntry, Conversation, FoundEntry, Place
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
@@ -48,7 +48,7 @@ async def entries(
             content=orjson.loads(row["content"]),
             message_id=row["message_id"],
             wamid=row["wamid"],
-            status=Status(row["status"]) if row["status"] else None,
+            status=EntryStatus(row["status"]) if row["status"] else None,
             status_at=row["status_at"],
             error_code=row["error_code"],
         )

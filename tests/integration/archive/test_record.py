@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from services.archive.domain.entry import Direction, month_of, next_month
-from services.archive.domain.progress import Status
+from services.archive.domain.progress import EntryStatus
 from services.archive.domain.reading import NEWEST, ArchivedEntry, Conversation
 from services.archive.record import Recorder, prepare_months
 from services.archive.store import read
@@ -76,7 +76,7 @@ async def test_a_message_and_its_answer_are_one_conversation(pool: Pool, recorde
     assert (answer.wamid, answer.status, answer.content) == ("wamid.in", None, text("Thank you\nso much"))
     assert is_id(first.id, "ent")
     assert (first.message_id, first.wamid, first.sent_at) == (message, "wamid.out", at(0))
-    assert (first.status, first.status_at) == (Status.READ, at(2))
+    assert (first.status, first.status_at) == (EntryStatus.READ, at(2))
 
 
 async def test_any_order_in_any_batches_twice_gives_one_state(pool: Pool) -> None:
@@ -181,7 +181,7 @@ async def test_batches_side_by_side_neither_block_nor_lose(pool: Pool) -> None:
         rows = await read.entries(pool, TENANT, conversation.id, NEWEST, 100)
         assert len(rows) == conversation.entry_count
         assert rows[0].id == conversation.last_entry_id
-        assert {row.status for row in rows} == {None, Status.READ}
+        assert {row.status for row in rows} == {None, EntryStatus.READ}
 
 
 async def tell_shuffled(recorder: Recorder, events: Sequence[Event], chance: random.Random) -> None:
@@ -196,24 +196,24 @@ async def test_a_report_before_its_message_waits_for_it(pool: Pool, recorder: Re
     assert await read.conversations(pool, TENANT, NEWEST, 10) == []
     await recorder.record([released(message)])
     (entry,) = await entries_of(pool)
-    assert (entry.status, entry.wamid) == (Status.READ, "wamid.1")
+    assert (entry.status, entry.wamid) == (EntryStatus.READ, "wamid.1")
 
 
 async def test_a_second_attempt_is_the_same_entry_and_starts_again(pool: Pool, recorder: Recorder) -> None:
     message = message_id()
     await recorder.record([released(message), failed(message)])
     (entry,) = await entries_of(pool)
-    assert (entry.status, entry.error_code) == (Status.FAILED, "provider.refused")
+    assert (entry.status, entry.error_code) == (EntryStatus.FAILED, "provider.refused")
     await recorder.record([released(message, attempt=2, seconds=60)])
     (entry,) = await entries_of(pool)
-    assert (entry.status, entry.error_code, entry.sent_at) == (Status.QUEUED, None, at(0))
+    assert (entry.status, entry.error_code, entry.sent_at) == (EntryStatus.QUEUED, None, at(0))
 
 
 async def test_a_message_that_was_deferred_and_canceled_says_so(pool: Pool, recorder: Recorder) -> None:
     message = message_id()
     await recorder.record([canceled(message), deferred(message), released(message)])
     (entry,) = await entries_of(pool)
-    assert entry.status is Status.CANCELED
+    assert entry.status is EntryStatus.CANCELED
 
 
 async def test_nobody_can_tell_of_another_tenants_message(pool: Pool, recorder: Recorder) -> None:
@@ -223,7 +223,7 @@ async def test_nobody_can_tell_of_another_tenants_message(pool: Pool, recorder: 
     await recorder.record([released(message), sent(message, "wamid.1")])
     await recorder.record([lie])
     (entry,) = await entries_of(pool)
-    assert (entry.status, entry.wamid) == (Status.SENT, "wamid.1")
+    assert (entry.status, entry.wamid) == (EntryStatus.SENT, "wamid.1")
 
 
 async def test_tenants_with_the_same_contact_have_conversations_of_their_own(pool: Pool, recorder: Recorder) -> None:
@@ -301,7 +301,7 @@ async def test_facts_whose_message_never_came_are_forgotten_in_time(pool: Pool, 
     assert await store.forget_without_entry(pool, days=7) == 0
     await pool.execute("UPDATE outgoing SET told_at = told_at - interval '8 days'")
     assert await store.forget_without_entry(pool, days=7) == 1
-    assert (await entries_of(pool))[0].status is Status.QUEUED
+    assert (await entries_of(pool))[0].status is EntryStatus.QUEUED
 
 
 async def test_text_that_postgres_cannot_hold_is_kept_without_it(pool: Pool, recorder: Recorder) -> None:

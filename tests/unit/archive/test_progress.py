@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.archive.domain.progress import Outcome, Status, add_up, height, progress_of
+from services.archive.domain.progress import EntryStatus, Outcome, add_up, height, progress_of
 from shared.events.catalogue import DeliveryStatus
 from tests.support.archive_events import canceled, deferred, failed, message_id, released, reported, sent, unsettled
 
@@ -44,22 +44,22 @@ def test_sums_of_parts_are_the_sum(facts: list[Outcome], data: st.DataObject) ->
 @pytest.mark.parametrize(
     ("facts", "status"),
     [
-        ([released(M)], Status.QUEUED),
-        ([deferred(M), released(M)], Status.SCHEDULED),
-        ([deferred(M), released(M, attempt=2)], Status.QUEUED),
-        ([unsettled(M), released(M)], Status.UNKNOWN),
-        ([unsettled(M), reported(M, "w", DeliveryStatus.SENT, seconds=1)], Status.SENT),
-        ([sent(M, "w"), reported(M, "w", DeliveryStatus.FAILED, seconds=1)], Status.FAILED),
-        ([failed(M), released(M, attempt=2), sent(M, "w", attempt=2)], Status.SENT),
-        ([canceled(M), deferred(M, attempt=7)], Status.CANCELED),
+        ([released(M)], EntryStatus.QUEUED),
+        ([deferred(M), released(M)], EntryStatus.SCHEDULED),
+        ([deferred(M), released(M, attempt=2)], EntryStatus.QUEUED),
+        ([unsettled(M), released(M)], EntryStatus.UNKNOWN),
+        ([unsettled(M), reported(M, "w", DeliveryStatus.SENT, seconds=1)], EntryStatus.SENT),
+        ([sent(M, "w"), reported(M, "w", DeliveryStatus.FAILED, seconds=1)], EntryStatus.FAILED),
+        ([failed(M), released(M, attempt=2), sent(M, "w", attempt=2)], EntryStatus.SENT),
+        ([canceled(M), deferred(M, attempt=7)], EntryStatus.CANCELED),
         (
             [reported(M, "w", DeliveryStatus.READ, seconds=2), reported(M, "w", DeliveryStatus.DELIVERED, seconds=1)],
-            Status.READ,
+            EntryStatus.READ,
         ),
-        ([reported(M, "w", DeliveryStatus.DELIVERED, seconds=2), failed(M, attempt=3)], Status.DELIVERED),
+        ([reported(M, "w", DeliveryStatus.DELIVERED, seconds=2), failed(M, attempt=3)], EntryStatus.DELIVERED),
     ],
 )
-def test_the_highest_fact_is_the_state(facts: list[Outcome], status: Status) -> None:
+def test_the_highest_fact_is_the_state(facts: list[Outcome], status: EntryStatus) -> None:
     (progress,) = add_up(map(progress_of, facts))
     assert progress.status is status
 
@@ -76,6 +76,6 @@ def test_it_keeps_the_first_moment_of_its_state_and_the_latest_attempts_wamid() 
 
 
 def test_heights_of_all_states_differ_and_fit_the_column() -> None:
-    heights = {height(status, attempt) for status in Status for attempt in (1, 2, 10**9)}
+    heights = {height(status, attempt) for status in EntryStatus for attempt in (1, 2, 10**9)}
     assert len(heights) == 5 * 3 + 4
     assert max(heights) < 2**31
