@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from shared.bus.interface import StopSignal
 from shared.run import Stage
@@ -20,6 +21,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 DRAIN_SECONDS: Final = 2.0
 KEEPALIVE_SECONDS: Final = 75.0
 BACKLOG: Final = 1024
+TAKEN_SECONDS: Final = 0.005
 
 
 class GraphServer:
@@ -36,11 +38,12 @@ class GraphServer:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Bind and accept. Raises `OSError` where host and port cannot be bound; closed by `stack`."""
-        server = web.Server(
+        server = _Server(
             self._handler,
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
-            handler_cancellation=True,
+            # A request that has come whole is served although its caller is gone, as the provider does: its statuses still go out.
+            handler_cancellation=False,
         )
         runner = web.ServerRunner(server, shutdown_timeout=DRAIN_SECONDS)
         await runner.setup()
@@ -55,3 +58,23 @@ class GraphServer:
         await stop.wait()
         self._draining.set()
         await self._runner.cleanup()
+
+
+class _Whole(RequestHandler):
+    """Serves a request that has come whole although its caller is gone, as the provider does.
+
+    aiohttp drops it where request and end of connection are read in one go, so the end waits until the request was taken.
+    """
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._messages:
+            self._loop.call_later(TAKEN_SECONDS, self.connection_lost, exc)
+        else:
+            super().connection_lost(exc)
+
+
+class _Server(web.Server):
+    """aiohttp's server with our protocol."""
+
+    def __call__(self) -> RequestHandler:
+        return _Whole(self, loop=self._loop, **self._kwargs)

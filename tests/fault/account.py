@@ -10,6 +10,9 @@ from tests.fault.conftest import Scene
 from tests.support.platform import Api, until
 
 SETTLED: Final = frozenset({"sent", "delivered", "read"})
+UNKNOWABLE: Final = 3
+"""For a sender killed with -9: one message at a time, if any. Without the journal of departures all those that were claimed would
+end so, hundreds of them."""
 
 
 async def send_batch(api: Api, scene: Scene, count: int, start: int = 0) -> list[str]:
@@ -51,15 +54,26 @@ async def received_by_provider(scene: Scene, ids: list[str]) -> Counter[str]:
     return received
 
 
-async def until_books_balance(api: Api, scene: Scene, ids: list[str], seconds: float = 90.0) -> list[dict[str, Any]]:
+async def until_books_balance(
+    api: Api, scene: Scene, ids: list[str], seconds: float = 60.0, *, unknowable: int = 0
+) -> list[dict[str, Any]]:
     """Wait until every message has arrived as far as the sandbox takes it; then compare with the sandbox's own ledger.
 
-    Every message is at the sandbox exactly once; none was lost, none came twice, and what was unknown is settled.
+    Every message is at the sandbox exactly once; none was lost, none came twice, and what was unknown is settled. Of `unknowable`
+    messages at most the kill may have cut the connection before the provider had the request: they stay `unknown`, in sight and not
+    sent again, and must not be in the ledger.
     """
-    mine = await until_all_are(api, ids, SETTLED, seconds)
-    wanted = set(ids)
+    unknown: set[str] = set()
+    try:
+        mine = await until_all_are(api, ids, SETTLED, seconds)
+    except AssertionError:
+        mine = await until_all_are(api, ids, {*SETTLED, "unknown"}, 1.0)
+        unknown = {message["id"] for message in mine if message["status"] == "unknown"}
+        if len(unknown) > unknowable:
+            raise
     received = await received_by_provider(scene, ids)
-    lost = wanted - received.keys()
+    assert not unknown & received.keys(), "the provider has them, so its reports must have settled them"
+    lost = set(ids) - received.keys() - unknown
     twice = {message_id: count for message_id, count in received.items() if count > 1}
     assert not lost, f"{len(lost)} lost"
     assert not twice, f"{len(twice)} sent twice"
