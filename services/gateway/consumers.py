@@ -36,7 +36,7 @@ TRACK: Final = Subscription(
         MessageExpired,
     ),
     _POLICY,
-    concurrency=2,
+    concurrency=1,  # two would wait for each other's rows: released and sent of one message come close together
     max_events=1_024,  # the more of a message's states come together, the fewer rows are written
 )
 SUBSCRIPTIONS: Final = (TRACK,)
