@@ -14,7 +14,6 @@ TenantId = NewType("TenantId", str)
 MessageId = NewType("MessageId", str)
 NumberId = NewType("NumberId", str)
 EventId = NewType("EventId", str)
-ConversationId = NewType("ConversationId", str)
 EntryId = NewType("EntryId", str)
 
 _BODY: Final = "[0-9a-v]{26}"
