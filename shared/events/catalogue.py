@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 
 from shared.events.event import Event
 from shared.ids import MessageId, NumberId
-from shared.personal import Personal
+from shared.personal import Model, Personal
 
 
 class Tier(IntEnum):
@@ -30,6 +30,39 @@ class DeliveryStatus(StrEnum):
     FAILED = "failed"
 
 
+class Provider(StrEnum):
+    """Whose API a number's messages go through."""
+
+    CLOUD_API = "cloud_api"
+    TWILIO = "twilio"
+
+
+class Profile(StrEnum):
+    """How the tiers share a number. `cloud`: any of them may use the whole rate, less a part that the more urgent keep free for
+    themselves; `device`: each has its own limit per minute, as a linked phone needs."""
+
+    CLOUD = "cloud"
+    DEVICE = "device"
+
+
+class OnUnknown(StrEnum):
+    """What to do when nobody has reported on a message of unknown outcome within the grace time."""
+
+    WAIT = "wait"
+    """Say so and send nothing: a later report still settles it."""
+    RESEND = "resend"
+    """Send it again, once; it may arrive twice."""
+
+
+class Gate(Model):
+    """Nothing of `scope` that is of `tier` or less urgent can leave before `until`. A scope is a number's id, a tenant's id, or `*`
+    for everything."""
+
+    scope: str
+    tier: Tier
+    until: AwareDatetime
+
+
 Content = dict[str, Any]
 """`{"type": "text", "text": {"body": …}}`: the Cloud API's own shape, the same in requests, events and rows."""
 
@@ -47,6 +80,22 @@ class NumberConnected(Event, name="number.connected", version=1, owner="gateway"
     sealed_access_token: str
     """Base64 of the AES-256-GCM sealed token; only the sender opens it."""
     messages_per_second: int
+    provider: Provider = Provider.CLOUD_API
+    account_id: str | None = None
+    """The WhatsApp Business Account; with Twilio the account's SID."""
+    display_number: str | None = None
+    """E.164 with the plus sign; the business's own, so not personal."""
+    callback_url: str | None = None
+    """Where a provider that is told with each message shall report on it."""
+    profile: Profile = Profile.CLOUD
+    calls_per_hour: int | None = None
+    """None: no limit but the number's rate."""
+    portfolio_id: str | None = None
+    """The business portfolio whose numbers share a messaging limit; None: the account."""
+    unique_users_per_day: int | None = None
+    """The portfolio's messaging limit: users written to outside a customer service window in any 24 hours. None: no limit."""
+    paused: str | None = None
+    """The code of the reason why nothing is sent from it; None: it is not paused."""
 
 
 class MessageAccepted(Event, name="message.accepted", version=1, owner="gateway"):
@@ -61,6 +110,7 @@ class MessageAccepted(Event, name="message.accepted", version=1, owner="gateway"
     not_before: AwareDatetime
     """Earliest moment to send."""
     expires_at: AwareDatetime | None = None
+    on_unknown: OnUnknown = OnUnknown.WAIT
 
 
 class MessageCancelRequested(Event, name="message.cancel_requested", version=1, owner="gateway"):
@@ -118,6 +168,9 @@ class MessageReleased(Event, name="message.released", version=1, owner="schedule
     content: Personal[Content]
     tier: Tier = Tier.NORMAL
     expires_at: AwareDatetime | None = None
+    on_unknown: OnUnknown = OnUnknown.WAIT
+    first_due_at: AwareDatetime | None = None
+    """Since when it could have been sent, however often it was put back; None from before this was told."""
 
 
 class MessageCanceled(Event, name="message.canceled", version=1, owner="scheduler"):
@@ -143,6 +196,8 @@ class MessageSent(Event, name="message.sent", version=1, owner="sender"):
     wamid: str
     started_at: AwareDatetime
     """When the provider was called."""
+    released_at: AwareDatetime | None = None
+    """When the scheduler released this attempt; None from before this was told."""
 
 
 class MessageFailed(Event, name="message.failed", version=1, owner="sender"):
@@ -153,6 +208,8 @@ class MessageFailed(Event, name="message.failed", version=1, owner="sender"):
     code: str
     detail: str
     started_at: AwareDatetime
+    released_at: AwareDatetime | None = None
+    """When the scheduler released this attempt; None from before this was told."""
 
 
 class MessageDeferred(Event, name="message.deferred", version=1, owner="sender"):
@@ -164,12 +221,29 @@ class MessageDeferred(Event, name="message.deferred", version=1, owner="sender")
     code: str
     counted: bool = True
     """False for a throttle or a crash before the call: it says nothing about the message."""
+    gate: Gate | None = None
+    """What else cannot leave for the same reason."""
+    released_at: AwareDatetime | None = None
+    """When the scheduler released this attempt; None from before this was told."""
 
 
 class MessageUnsettled(Event, name="message.unsettled", version=1, owner="sender"):
-    """The provider may or may not have the message. It is not sent again; a status report settles it."""
+    """The provider may or may not have the message; a status report settles it. Told once more when the grace time is over and the
+    message's policy is to wait."""
 
     message_id: MessageId
     attempt: int
     code: str
     started_at: AwareDatetime
+    released_at: AwareDatetime | None = None
+    """When the scheduler released this attempt; None from before this was told."""
+
+
+class NumberPaused(Event, name="number.paused", version=1, owner="sender"):
+    """The provider takes nothing from a number until somebody repairs what is wrong with it."""
+
+    number_id: NumberId
+    revision: int
+    """Of the number's record that was used; where a later one exists, it is repaired already."""
+    code: str
+    detail: str

@@ -40,6 +40,19 @@ _VALUES: Final[dict[str, Any]] = {
     "provider_url": "https://graph.facebook.com",
     "sealed_access_token": "c2VhbGVk",
     "messages_per_second": 80,
+    "provider": catalogue.Provider.TWILIO,
+    "account_id": "102290129340398",
+    "display_number": "+15550783881",
+    "callback_url": "https://api.example/api/webhooks/twilio/num_1",
+    "profile": catalogue.Profile.DEVICE,
+    "calls_per_hour": 1000,
+    "portfolio_id": "20260000000001",
+    "unique_users_per_day": 2000,
+    "paused": "provider.190",
+    "on_unknown": catalogue.OnUnknown.RESEND,
+    "first_due_at": MOMENT - timedelta(minutes=1),
+    "released_at": MOMENT - timedelta(seconds=1),
+    "gate": catalogue.Gate(scope="num_1", tier=catalogue.Tier.LOW, until=MOMENT + timedelta(seconds=6)),
 }
 
 

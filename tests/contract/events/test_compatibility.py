@@ -34,10 +34,12 @@ def test_the_schema_is_the_golden_one(subject: str) -> None:
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_old_bytes_are_still_read(subject: str) -> None:
-    """The examples were written once; they are what queues and outboxes may still hold. Never make them anew."""
+    """The examples were written once; they are what queues and outboxes may still hold. Never make them anew: a field that came
+    later has its default."""
     raw = (EXAMPLES / f"{subject}.json").read_bytes()
     (event,) = decode(subject, raw)
-    assert event == samples()[subject]
+    sample = samples()[subject]
+    assert event == kinds()[subject](**{name: getattr(sample, name) for name in json.loads(raw)[0]})
     written = json.loads(encode([event])[0].body)
     assert [{**new, **old} for old, new in zip(json.loads(raw), written, strict=True)] == written
 
