@@ -58,12 +58,12 @@ docs: setup ## write the generated files anew: API documents, event schemas, set
 	@$(PY) -m local.generate
 
 lock: setup ## resolve the dependencies of pyproject.toml anew into requirements/*.lock
-	$(UV_COMPILE) --group local --group dev -o requirements/dev.lock
+	$(UV_COMPILE) --group local --group dev --group bench -o requirements/dev.lock
 	$(UV_COMPILE) --group local -c requirements/dev.lock -o requirements/local.lock
 	$(UV_COMPILE) -c requirements/dev.lock -o requirements/runtime.lock
 
-bench: setup ## measure the pipeline on this machine, into bench/results/
-	@$(PY) -m bench
+bench: setup ## measure on this machine, into bench/results/; BENCH="chaos" chooses
+	@$(PY) -m bench $(BENCH)
 
 clean: ## remove .venv and caches; data under .chasqui/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,108 +2,116 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import exp
+from dataclasses import replace
 from typing import Final
 
-import orjson
-
+from services.sandbox.answers import Prompt, graph_text
 from services.sandbox.domain import wamid
-from services.sandbox.domain.conduct import Conduct, Fate, steps_for
-from services.sandbox.domain.errors import GraphError
-from services.sandbox.domain.payload import MAX_TEXT, Outgoing
-from services.sandbox.domain.updates import Accepted
-from services.sandbox.domain.wire import escape
+from services.sandbox.domain.conduct import Conduct, Fate
+from services.sandbox.domain.errors import THROTTLES, GraphError, bad_token
+from services.sandbox.domain.payload import Outgoing
+from services.sandbox.domain.updates import Accepted, quote
+from services.sandbox.fates import draw, latency, meet
+from services.sandbox.happen import follow
 from services.sandbox.numbers import Number
-from services.sandbox.world import REPLY, World
+from services.sandbox.world import World, window_of
 
-REPLY_PREFIX: Final = "You said: "
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What the client is to meet: `body` after `latency_seconds`, or the `fate`. `record` is the ledger's."""
-
-    fate: Fate
-    latency_seconds: float = 0.0
-    body: bytes = b""
-    record: int | None = None
+OUTSIDE_WINDOW: Final = 131047
 
 
-def accept(world: World, number: Number, message: Outgoing) -> Verdict:
-    """Decide about a valid message. Raises `GraphError` where it is refused; nothing is kept of those but the ledger's count.
+def accept(world: World, number: Number, message: Outgoing) -> Prompt:
+    """Decide about a valid message. Raises `GraphError` where it is refused; nothing is kept of those but the ledger's counts.
 
     Never waits: between the decision and what follows from it nothing else happens.
     """
     behaviour = world.behaviour
     recipient = message.recipient
+    now = world.clock.monotonic()
     if recipient == number.digits:
         raise GraphError(131021)
+    if number.state_refusal is not None and (code := number.refusal(now)) is not None:
+        raise _refused(world, code)
     conduct = behaviour.conduct_of(recipient)
     if conduct.refusal is not None and (
         not conduct.refuses_every_second or world.turns.is_odd((number.line.phone_number_id, recipient))
     ):
-        raise GraphError(conduct.refusal)
+        raise _refused(world, conduct.refusal)
     fate, is_accepted = conduct.fate, conduct.is_accepted
-    if world.is_faulty:
-        fate, is_accepted = behaviour.faults.draw(world.chance.random()) or (fate, is_accepted)
+    own = number.spec.faults
+    if (world.is_faulty or own is not None) and (fault := draw(world, own)) is not None:
+        if fault.refusal is not None:
+            raise _refused(world, fault.refusal, fault.http_status)
+        fate, is_accepted = fault.fate, fault.is_accepted
     if not is_accepted:
-        return Verdict(fate)
+        return meet(world, fate, b"", after_seconds=0.0, record=None)
 
-    now = world.clock.monotonic()
-    if not number.rate.has_room(now):
-        raise GraphError(130429)
-    if behaviour.pair_limit and not number.pairs.take(recipient, now):
-        raise GraphError(131056)
-    number.rate.count(now)
-
+    conduct = _limited(world, number, message, conduct, now)
     unique = world.ids.randbytes(wamid.OUTBOUND_ID_BYTES)
     message_id = wamid.outbound(recipient, unique)
-    record = world.ledger.accept(message.callback_data, recipient, unique, world.clock.now().timestamp())
-    _follow(world, number, conduct, message, message_id)
-    latency = 0.0
-    if behaviour.latency_ms:
-        latency = behaviour.latency_ms / 1000 * exp(world.chance.gauss(0.0, behaviour.latency_spread))
-    return Verdict(fate, latency, _answer(message, message_id), record)
-
-
-def _follow(world: World, number: Number, conduct: Conduct, message: Outgoing, message_id: str) -> None:
-    """Put the statuses and the answer on the wheel."""
-    behaviour = world.behaviour
-    reply = None
-    if conduct.replies and behaviour.answers and message.text is not None:
-        reply = (REPLY_PREFIX + message.text)[:MAX_TEXT]
-    follower = Accepted(
-        line=number.line,
-        wamid=message_id,
-        recipient=None if message.is_user_id else message.recipient,
-        user_id=message.recipient if message.is_user_id else None,
-        is_template=message.type == "template",
-        callback_data=message.callback_data,
-        failure=conduct.failure,
-        reply=reply,
+    stamp = world.clock.now().timestamp()
+    record = world.ledger.accept(message.callback_data, recipient, unique, stamp, number.line.phone_number_id)
+    accepted = Accepted(
+        number.line,
+        message_id,
+        None if message.is_user_id else recipient,
+        recipient if message.is_user_id else None,
+        message.type == "template",
+        message.callback_data,
+        conduct.failure,
     )
-    delay = behaviour.status_delay_ms / 1000
-    steps = steps_for(conduct, message.type)
-    waits = [(delay * place, (follower, step)) for place, step in enumerate(steps, 1)]
-    if reply is not None:
-        waits.append((delay * len(steps) + behaviour.reply_delay_ms / 1000, (follower, REPLY)))
-    world.timers.after(waits)
+    follow(world, accepted, conduct, message.type, message.text)
+    wire = graph_text(_body(message, message_id))
+    if fate is Fate.ANSWERED and not world.is_slow and not number.is_slow:
+        world.ledger.answer(record)
+        return wire
+    return meet(world, fate, wire, after_seconds=latency(world, number), record=record)
 
 
-def _answer(message: Outgoing, message_id: str) -> bytes:
+def _limited(world: World, number: Number, message: Outgoing, conduct: Conduct, now: float) -> Conduct:
+    """Count the message against every limit, none of them where one refuses it. Returns what its recipient does then."""
+    behaviour = world.behaviour
+    recipient = message.recipient
+    if not number.rate.has_room(now):
+        raise _refused(world, 130429)
+    limit = number.spec.unique_users_per_day
+    is_outside = (limit is not None or behaviour.enforce_window) and not world.windows.has(
+        window_of(number.line.phone_number_id, recipient), now
+    )
+    users = world.portfolio(number.portfolio_id) if limit is not None and is_outside else None
+    is_over = users is not None and limit is not None and not users.has(recipient, now) and users.count(now) >= limit
+    if is_over and behaviour.portfolio_refusal is not None:
+        raise _refused(world, behaviour.portfolio_refusal)
+    if behaviour.pair_limit and not number.pairs.take(recipient, now):
+        raise _refused(world, 131056)
+    number.rate.count(now)
+    if is_over:
+        world.ledger.count_over_portfolio_limit(number.line.phone_number_id)
+    elif users is not None:
+        users.see(recipient, now)
+    if is_outside and behaviour.enforce_window and message.type != "template":
+        return replace(conduct, steps=("failed",), failure=OUTSIDE_WINDOW, replies=False)
+    return conduct
+
+
+def _refused(world: World, code: int, http_status: int | None = None) -> GraphError:
+    """The refusal, with the status that throttles are switched to."""
+    if code == 190:
+        return bad_token()
+    if code not in THROTTLES:
+        return GraphError(code, http_status=http_status)
+    behaviour = world.behaviour
+    return GraphError(
+        code, http_status=http_status or behaviour.throttle_status, retry_after_seconds=behaviour.retry_after_seconds
+    )
+
+
+def _body(message: Outgoing, message_id: str) -> str:
     """The body of the HTTP 200, in Meta's style."""
     wamid_json = message_id.replace("/", "\\/")
     status = ',"message_status":"accepted"' if message.type == "template" else ""
     if message.is_user_id:
         contact = f'{{"input":"{message.recipient}","user_id":"{message.recipient}"}}'
     else:
-        to = message.to
-        quoted = f'"{to}"' if to[1:].isdigit() and to.isascii() and to[0] in "+0123456789" else _quote(to)
-        contact = f'{{"input":{quoted},"wa_id":"{message.recipient}"}}'
+        contact = f'{{"input":{quote(message.to)},"wa_id":"{message.recipient}"}}'
     sent = f'{{"id":"{wamid_json}"{status}}}'
-    return f'{{"messaging_product":"whatsapp","contacts":[{contact}],"messages":[{sent}]}}'.encode("ascii")
-
-
-def _quote(text: str) -> str:
-    return escape(orjson.dumps(text).decode()).decode("ascii")
+    return f'{{"messaging_product":"whatsapp","contacts":[{contact}],"messages":[{sent}]}}'

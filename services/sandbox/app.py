@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -18,6 +17,7 @@ from services.sandbox.routes.paths import Paths
 from services.sandbox.server import GraphServer
 from services.sandbox.settings import Settings
 from services.sandbox.timers import Timers
+from services.sandbox.twilio.mount import Twilio
 from services.sandbox.webhooks import POST_SECONDS, WebhookSender
 from services.sandbox.world import Step, World
 from shared.clock import SystemClock
@@ -48,10 +48,11 @@ async def build(stack: AsyncExitStack, settings: Settings, tracing: Tracing) -> 
     timers = Timers[Step](fire)
     stack.callback(timers.close)
     world = World(Numbers(own.numbers_limit), Ledger(own.ledger_limit), timers, webhooks, session, clock, own.behaviour())
-    world.numbers.put(own.phone_number_id, own.first_number())
+    world.numbers.put(own.phone_number_id, own.first_number(), clock.monotonic())
 
-    draining = asyncio.Event()
-    paths = Paths(Messages(world, tracing, draining), Nodes(world), Control(world))
-    server = GraphServer(paths.handle, host=own.host, port=own.port, draining=draining)
+    twilio = Twilio(world)
+    stack.callback(twilio.close)
+    paths = Paths(Messages(world, tracing), Nodes(world), Control(world, twilio.control), twilio.handle)
+    server = GraphServer(paths.handle, host=own.host, port=own.port)
     await server.open(stack)
-    return [server, webhooks]
+    return [server, webhooks, *twilio.components]

@@ -1,80 +1,93 @@
-"""The HTTP server: aiohttp's low-level one, without a router, because every microsecond of a send is multiplied by its rate."""
+"""The HTTP server: a parser in C and plain functions, because every microsecond of a send is multiplied by its rate."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
+from services.sandbox.connection import Connection, Handler
 from shared.bus.interface import StopSignal
 from shared.run import Stage
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
 DRAIN_SECONDS: Final = 2.0
 KEEPALIVE_SECONDS: Final = 75.0
-BACKLOG: Final = 1024
-TAKEN_SECONDS: Final = 0.005
+BACKLOG: Final = 4096
+_SWEEP_SECONDS: Final = 5.0
 
 
 class GraphServer:
-    """A component that serves `handler`. `draining` is set when it stops: whatever hangs on purpose ends then."""
+    """A component that serves `handler`, from `open` on."""
 
     name = "sandbox.http"
     stage = Stage.RELAY  # in the one-process run it must outlive the sender, whose calls in hand end here
 
-    def __init__(self, handler: Handler, *, host: str, port: int, draining: asyncio.Event) -> None:
+    def __init__(self, handler: Handler, *, host: str, port: int) -> None:
         self._handler = handler
         self._host = host
-        self._draining = draining
+        self._connections: set[Connection] = set()
+        self._left = asyncio.Event()
+        """Set whenever the last connection has gone."""
         self.port = port
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Bind and accept. Raises `OSError` where host and port cannot be bound; closed by `stack`."""
-        server = _Server(
-            self._handler,
-            access_log=None,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            # A request that has come whole is served although its caller is gone, as the provider does: its statuses still go out.
-            handler_cancellation=False,
-        )
-        runner = web.ServerRunner(server, shutdown_timeout=DRAIN_SECONDS)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, self._host, self.port, backlog=BACKLOG).start()
-        self.port = runner.addresses[0][1]
-        self._runner = runner
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        waiting: set[asyncio.Task[None]] = set()
+
+        def cut() -> None:
+            """What is still open when everything closes."""
+            for task in waiting:
+                task.cancel()
+            for connection in list(self._connections):
+                connection.abort()
+
+        def connect() -> Connection:
+            def spawn(work: Coroutine[Any, Any, None]) -> None:
+                task = tasks.create_task(work, name="sandbox.http.request")
+                waiting.add(task)
+                task.add_done_callback(waiting.discard)
+
+            connection = Connection(self._handler, leave, spawn)
+            self._connections.add(connection)
+            self._left.clear()
+            return connection
+
+        def leave(connection: Connection) -> None:
+            self._connections.discard(connection)
+            if not self._connections:
+                self._left.set()
+
+        stack.callback(cut)
+        self._server = await asyncio.get_running_loop().create_server(connect, self._host, self.port, backlog=BACKLOG)
+        stack.callback(self._server.close)
+        self.port = self._server.sockets[0].getsockname()[1]
         log.info("sandbox.listening", port=self.port)
 
     async def run(self, stop: StopSignal) -> None:
         """Serve until `stop`, then take no new connection and let requests in hand end."""
-        await stop.wait()
-        self._draining.set()
-        await self._runner.cleanup()
+        loop = asyncio.get_running_loop()
+        while not await _is_set_within(stop, _SWEEP_SECONDS):
+            since = loop.time() - KEEPALIVE_SECONDS
+            for connection in list(self._connections):
+                connection.close_if_idle(since)
+        self._server.close()
+        for connection in list(self._connections):
+            connection.drain()
+        if self._connections:
+            await _is_set_within(self._left, DRAIN_SECONDS)
+        for connection in list(self._connections):
+            connection.abort()
 
 
-class _Whole(RequestHandler):
-    """Serves a request that has come whole although its caller is gone, as the provider does.
-
-    aiohttp drops it where request and end of connection are read in one go, so the end waits until the request was taken.
-    """
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if self._messages:
-            self._loop.call_later(TAKEN_SECONDS, self.connection_lost, exc)
-        else:
-            super().connection_lost(exc)
-
-
-class _Server(web.Server):
-    """aiohttp's server with our protocol."""
-
-    def __call__(self) -> RequestHandler:
-        return _Whole(self, loop=self._loop, **self._kwargs)
+async def _is_set_within(stop: StopSignal, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

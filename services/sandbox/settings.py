@@ -32,7 +32,7 @@ class SandboxSettings(Group):
     webhook_concurrency: int = Field(4, ge=1, le=100, description="POSTs in flight to one callback URL; 1 keeps the order.")
     webhook_retry_seconds: float = Field(3600, ge=0, le=604_800, description="How long a webhook is tried again.")
     webhook_backlog: int = Field(500_000, ge=1, le=10_000_000, description="Updates that may wait; beyond, they are dropped.")
-    ledger_limit: int = Field(2_000_000, ge=0, le=50_000_000, description="Records kept, about 300 bytes each.")
+    ledger_limit: int = Field(2_000_000, ge=0, le=50_000_000, description="Records kept, about 250 bytes each.")
     numbers_limit: int = Field(1000, ge=1, le=100_000, description="Numbers that may exist.")
 
     def behaviour(self) -> Behaviour:

@@ -7,16 +7,16 @@ and a batch may come twice when its answer is lost. Source: Meta, webhooks, deli
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
-import orjson
 import structlog
 
-from services.sandbox.domain.updates import MAX_BYTES, MAX_UPDATES, Update, envelope, size_bound
-from services.sandbox.domain.wire import escape, sign
+from services.sandbox.domain.updates import MAX_BYTES, MAX_UPDATES, Update, payload, size_bound
+from services.sandbox.domain.wire import sign
 from services.sandbox.numbers import Number
 from shared.bus.interface import StopSignal
 from shared.clock import Clock
@@ -54,10 +54,12 @@ class _Receiver:
 
 @dataclass(slots=True)
 class WebhookCounts:
-    """Since the start: `posts` counts every try, `retries` those after the first; the rest are updates."""
+    """Since the start: `posts` counts every try, `retries` those after the first, `repeats` those after a success; the rest are
+    updates."""
 
     posts: int = 0
     retries: int = 0
+    repeats: int = 0
     delivered: int = 0
     dropped: int = 0
 
@@ -80,9 +82,16 @@ class WebhookSender:
         self._group: asyncio.TaskGroup | None = None
         self._pumps: set[asyncio.Task[None]] = set()
         self._stop: StopSignal = asyncio.Event()
+        self._repeat_share = 0.0
+        self._chance = random.Random()  # noqa: S311  # repeats are drawn, not secrets
         self.pending = 0
         """Updates that wait or are in flight."""
         self.counts = WebhookCounts()
+
+    def repeat(self, share: float, chance: random.Random) -> None:
+        """Post again this share of what was answered with 200 already."""
+        self._repeat_share = share
+        self._chance = chance
 
     def send(self, number: Number, update: Update) -> None:
         """Send `update` to the number's callback URL. Beyond the backlog it is dropped and counted."""
@@ -135,7 +144,7 @@ class WebhookSender:
                 self._receivers.pop((receiver.url, receiver.app_secret), None)
 
     async def _deliver(self, receiver: _Receiver, batch: list[Update]) -> None:
-        body = escape(orjson.dumps(envelope(batch)).decode())
+        body = payload(batch)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "facebookexternalua",
@@ -152,6 +161,10 @@ class WebhookSender:
                     log.info("webhooks.receiver_back", pending=self.pending)
                 self.counts.delivered += len(batch)
                 self.pending -= len(batch)
+                if self._repeat_share and self._chance.random() < self._repeat_share:
+                    self.counts.posts += 1
+                    self.counts.repeats += 1
+                    await self._post(receiver.url, body, headers)
                 return
             if not receiver.is_failing:
                 receiver.is_failing = True

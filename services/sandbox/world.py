@@ -9,6 +9,8 @@ from typing import Final
 import aiohttp
 
 from services.sandbox.domain.behaviour import Behaviour
+from services.sandbox.domain.faults import Latency
+from services.sandbox.domain.recent import Recent
 from services.sandbox.domain.updates import Accepted
 from services.sandbox.ledger import Ledger
 from services.sandbox.numbers import Numbers
@@ -17,9 +19,12 @@ from services.sandbox.webhooks import WebhookSender
 from shared.clock import Clock
 
 TURNS_REMEMBERED: Final = 100_000
+WINDOWS_REMEMBERED: Final = 500_000
+USERS_REMEMBERED: Final = 1_000_000
+"""Per portfolio, the greatest limit there may be."""
 
 REPLY: Final = "reply"
-"""The step after the last status: the recipient answers."""
+"""The step in which the recipient answers."""
 
 Step = tuple[Accepted, str]
 """A message and what happens to it next: a status, or `REPLY`."""
@@ -55,8 +60,15 @@ class World:
     behaviour: Behaviour = field(init=False)
     chance: random.Random = field(init=False)
     is_faulty: bool = field(init=False)
+    latency: Latency = field(init=False)
+    is_slow: bool = field(init=False)
+    """Whether answers take time at all."""
     ids: random.Random = field(default_factory=random.Random)
     turns: Turns = field(default_factory=Turns)
+    windows: Recent = field(default_factory=lambda: Recent(WINDOWS_REMEMBERED))
+    """Open customer service windows, by `window_of`."""
+    portfolios: dict[str, Recent] = field(default_factory=dict)
+    """Users reached outside the window, by portfolio; only where a limit is set."""
 
     def __post_init__(self) -> None:
         self.behave(self.initial_behaviour)
@@ -66,3 +78,24 @@ class World:
         self.behaviour = behaviour
         self.chance = random.Random(behaviour.seed)  # noqa: S311  # faults are drawn, not secrets
         self.is_faulty = behaviour.faults.total > 0
+        self.latency = Latency(behaviour.latency_ms, behaviour.latency_spread, behaviour.spike_share, behaviour.spike_ms)
+        self.is_slow = self.latency.is_any
+        self.numbers.limit_by(behaviour.number_limit)
+        self.webhooks.repeat(behaviour.webhooks.repeat, self.chance)
+
+    def portfolio(self, portfolio_id: str) -> Recent:
+        users = self.portfolios.get(portfolio_id)
+        if users is None:
+            users = self.portfolios[portfolio_id] = Recent(USERS_REMEMBERED)
+        return users
+
+    def forget_use(self) -> None:
+        """All limits start fresh, and no customer service window is open."""
+        self.numbers.forget_use()
+        self.windows.clear()
+        self.portfolios.clear()
+
+
+def window_of(phone_number_id: str, user: str) -> str:
+    """How the windows know a number and a user."""
+    return f"{phone_number_id}:{user}"

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from services.sandbox.domain.conduct import CONDUCTS, READS_AND_REPLIES, SCRIPTED_PREFIX, SUFFIXES, Conduct, Fate
+from services.sandbox.domain.conduct import CONDUCTS, READS_AND_REPLIES, SCRIPTED_PREFIX, SUFFIXES, Conduct
+from services.sandbox.domain.errors import KINDS
+from services.sandbox.domain.faults import Faults, LatencyMs, Share, Spread, WebhookFaults
 
-Rate = Annotated[float, Field(ge=0, le=1)]
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")]
-
-
-class Faults(BaseModel):
-    """Shares of requests that meet a fault, each between 0 and 1, together at most 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    hang_after_accept: Rate = 0.0
-    """Accepted, then no answer for `hang_seconds`."""
-    reset_after_accept: Rate = 0.0
-    """Accepted, then the connection is reset."""
-    http_500: Rate = 0.0
-    """HTTP 500 with a body that is not JSON; not accepted."""
-    http_500_after_accept: Rate = 0.0
-    """The same answer, but the message was accepted."""
-
-    @model_validator(mode="after")
-    def _shares_of_one_whole(self) -> Self:
-        if self.total > 1:
-            raise ValueError("the fault rates add up to more than 1")
-        return self
-
-    @property
-    def total(self) -> float:
-        return self.hang_after_accept + self.reset_after_accept + self.http_500 + self.http_500_after_accept
-
-    def draw(self, chance: float) -> tuple[Fate, bool] | None:
-        """The fault that `chance` (0 ≤ chance < 1, even) falls on, and whether the message is accepted; None for no fault."""
-        for share, fate, is_accepted in (
-            (self.hang_after_accept, Fate.HANGS, True),
-            (self.reset_after_accept, Fate.RESET, True),
-            (self.http_500, Fate.BROKEN_500, False),
-            (self.http_500_after_accept, Fate.BROKEN_500, True),
-        ):
-            if chance < share:
-                return fate, is_accepted
-            chance -= share
-        return None
 
 
 class Behaviour(BaseModel):
@@ -66,14 +29,30 @@ class Behaviour(BaseModel):
     """Between acceptance and the first status, and from each status to the next."""
     reply_delay_ms: Annotated[int, Field(ge=0, le=600_000)] = 300
     """From the last status to the recipient's answer."""
-    latency_ms: Annotated[float, Field(ge=0, le=60_000)] = 0.0
-    """Median wait before a request is answered."""
-    latency_spread: Annotated[float, Field(ge=0, le=3)] = 0.0
+    latency_ms: LatencyMs = 0.0
+    """Median wait before an accepted message is answered; one longer than `status_delay_ms` lets the statuses overtake."""
+    latency_spread: Spread = 0.0
     """Sigma of the log-normal distribution around it; 0.5 puts the p99 at 3.2 medians, 1.0 at 10."""
+    spike_share: Share = 0.0
+    """Share of accepted messages that wait `spike_ms` longer."""
+    spike_ms: LatencyMs = 0.0
     hang_seconds: Annotated[float, Field(gt=0, le=600)] = 35.0
+    drip_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """How long a slow body takes."""
+    number_limit: Literal["bucket", "window"] = "bucket"
+    """`bucket`: after a rest a second's worth may come at once. `window`: no more than the rate in any rolling second."""
     pair_limit: bool = True
     """Enforce 45 messages in a burst and one per 6 s between a number and a recipient."""
+    portfolio_refusal: int | None = None
+    """Code that refuses users beyond a portfolio's limit; none: they are accepted and counted (Meta documents no send error)."""
+    enforce_window: bool = False
+    """What is no template fails with 131047 unless the user wrote to the number within 24 hours."""
+    throttle_status: Literal[400, 403, 429] = 400
+    """HTTP status of the codes that mean "too many"."""
+    retry_after_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
+    """`Retry-After` of those; 0 sends none, as Meta."""
     faults: Faults = Faults()
+    webhooks: WebhookFaults = WebhookFaults()
     seed: int | None = None
     """Start of all chance but ids; none draws from the system."""
 
@@ -83,6 +62,13 @@ class Behaviour(BaseModel):
         if name not in CONDUCTS:
             raise ValueError(f"no such conduct; there are {', '.join(CONDUCTS)}")
         return name
+
+    @field_validator("portfolio_refusal")
+    @classmethod
+    def _is_known_code(cls, code: int | None) -> int | None:
+        if code is not None and code not in KINDS:
+            raise ValueError(f"no such code; there are {', '.join(map(str, KINDS))}")
+        return code
 
     @field_validator("recipients")
     @classmethod

@@ -21,6 +21,10 @@ class Fate(Enum):
     RESET = "reset"
     BROKEN_500 = "broken_500"
     """HTTP 500 with a body that is not JSON."""
+    GARBAGE = "garbage"
+    """HTTP 200 with JSON that breaks off."""
+    DRIPS = "drips"
+    """The right answer, piece by piece."""
 
 
 LATE_SECONDS: Final = 1.0
@@ -44,6 +48,8 @@ class Conduct:
     fate: Fate = Fate.ANSWERED
     is_accepted: bool = True
     replies: bool = False
+    is_hasty: bool = False
+    """Answers before the first status."""
 
 
 READS_AND_REPLIES: Final = Conduct("replies", replies=True)
@@ -73,6 +79,18 @@ SUFFIXES: Final = MappingProxyType(
         "0018": Conduct("unavailable_once", refusal=2, refuses_every_second=True, replies=True),
         "0019": Conduct("marketing_limit", steps=("failed",), failure=131049),
         "0020": Conduct("window_closed", steps=("failed",), failure=131047),
+        "0021": Conduct("blocked", steps=("sent", "failed"), failure=131026),
+        "0022": Conduct("opted_out", steps=("failed",), failure=131050),
+        "0023": Conduct("replies_at_once", replies=True, is_hasty=True),
+        "0024": Conduct("slow_body", fate=Fate.DRIPS),
+        "0025": Conduct("garbage", fate=Fate.GARBAGE),
+        "0026": Conduct("resets_before_accepting", fate=Fate.RESET, is_accepted=False),
+        "0027": Conduct("hangs_before_accepting", fate=Fate.HANGS, is_accepted=False),
+        "0028": Conduct("overloaded", refusal=131016),
+        "0029": Conduct("overloaded_once", refusal=131016, refuses_every_second=True, replies=True),
+        "0030": Conduct("experiment", steps=("failed",), failure=130472),
+        "0031": Conduct("template_missing", refusal=132001),
+        "0032": Conduct("template_paused", refusal=132015),
     }
 )
 

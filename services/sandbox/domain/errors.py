@@ -23,6 +23,7 @@ class ErrorKind:
 KINDS: Final = MappingProxyType(
     {
         2: ErrorKind(503, "Service temporarily unavailable", is_transient=True),
+        4: ErrorKind(400, "Application request limit reached"),
         10: ErrorKind(403, "Application does not have permission for this action"),
         100: ErrorKind(400, "Invalid parameter"),
         104: ErrorKind(401, "An access token is required to request this resource."),
@@ -36,10 +37,17 @@ KINDS: Final = MappingProxyType(
         131021: ErrorKind(400, "Recipient cannot be sender"),
         131026: ErrorKind(400, "Message undeliverable"),
         131030: ErrorKind(400, "Recipient phone number not in allowed list"),
+        131031: ErrorKind(403, "Business Account locked"),
         131047: ErrorKind(400, "Re-engagement message"),
+        131048: ErrorKind(400, "Spam rate limit hit"),
         131049: ErrorKind(400, "This message was not delivered to maintain healthy ecosystem engagement."),
+        131050: ErrorKind(400, "User has stopped marketing messages from this business"),
         131051: ErrorKind(400, "Unsupported message type"),
         131056: ErrorKind(400, "(Business Account, Consumer Account) pair rate limit hit"),
+        131057: ErrorKind(500, "Account in maintenance mode"),
+        132001: ErrorKind(404, "Template name does not exist in the translation"),
+        132015: ErrorKind(400, "Template is paused"),
+        133010: ErrorKind(400, "Phone number not registered"),
     }
 )
 
@@ -54,12 +62,22 @@ DETAILS: Final = MappingProxyType(
         131021: "Sender and recipient phone number is the same.",
         131026: "Message Undeliverable.",
         131030: "Recipient phone number not in allowed list: Add recipient phone number to recipient list and try again.",
+        131031: "Your account has been locked due to a violation of a policy, or data in the request could not be verified.",
         131047: "Message failed to send because more than 24 hours have passed since the customer last replied to this number.",
+        131048: "Message failed to send because there are restrictions on how many messages can be sent from this phone number.",
         131049: "In order to maintain a healthy ecosystem engagement, the message failed to be delivered.",
+        131050: "Unable to deliver the message. This recipient has chosen to stop receiving marketing messages from you.",
         131056: "Message failed to send because there were too many messages sent from this phone number to the same phone "
         "number in a short period of time.",
+        131057: "Business Account is in maintenance mode.",
+        132001: "The template does not exist in the language, or has not been approved.",
+        132015: "Template is paused due to low quality, so it cannot be sent in a template message.",
+        133010: "Phone number not registered on the WhatsApp Business Platform.",
     }
 )
+
+THROTTLES: Final = frozenset({4, 130429, 131048, 131056})
+"""Codes that mean "too many": sources disagree on their HTTP status, so that is a switch."""
 
 HREF: Final = "https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes"
 
@@ -76,6 +94,7 @@ class GraphError(Exception):
         subcode: int | None = None,
         type_: str = "OAuthException",
         http_status: int | None = None,
+        retry_after_seconds: int = 0,
     ) -> None:
         super().__init__(code)
         kind = KINDS[code]
@@ -86,6 +105,7 @@ class GraphError(Exception):
         self.type = type_
         self.http_status = kind.http_status if http_status is None else http_status
         self.is_transient = kind.is_transient
+        self.retry_after_seconds = retry_after_seconds
 
     def body(self, fbtrace_id: str) -> dict[str, Any]:
         """The envelope; members come in the order of recorded answers, absent ones are left out."""

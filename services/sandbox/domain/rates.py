@@ -1,11 +1,13 @@
-"""Meta's two send limits as buckets: messages a second per number, and messages per pair of number and user.
+"""Meta's two send limits: messages a second per number, and messages per pair of number and user.
 
-Each bucket is one float, the time at which it will be full again (generic cell rate algorithm); times are monotonic seconds.
+Each bucket is one float, the time at which it will be full again (generic cell rate algorithm); the strict form of a number's
+limit remembers the last second instead. Times are monotonic seconds.
 Source: WhatsApp Cloud API, throughput and pair rate limits, read 2026-09.
 """
 
 from __future__ import annotations
 
+from array import array
 from typing import Final
 
 PAIR_CAPACITY: Final = 45
@@ -31,6 +33,25 @@ class NumberRate:
     def count(self, now: float) -> None:
         """Take one message. What comes in beyond the limit cannot be refused: it empties the bucket, but makes no debt."""
         self._full_at = min(max(self._full_at, now) + self._step, now + 1.0)
+
+
+class WindowRate:
+    """The same limit without a burst: no more than `messages_per_second` in any rolling second, whatever came before."""
+
+    __slots__ = ("_at", "_next", "messages_per_second")
+
+    def __init__(self, messages_per_second: int) -> None:
+        self.messages_per_second = messages_per_second
+        self._at = array("d", [float("-inf")]) * messages_per_second
+        """When each of the last messages came; `_next` is the oldest."""
+        self._next = 0
+
+    def has_room(self, now: float) -> bool:
+        return now - self._at[self._next] >= 1.0
+
+    def count(self, now: float) -> None:
+        self._at[self._next] = now
+        self._next = (self._next + 1) % self.messages_per_second
 
 
 class PairRates:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
-from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from services.sandbox.domain.behaviour import Behaviour, Digits
+from services.sandbox.answers import Answer, plain_json
+from services.sandbox.domain.behaviour import Digits
 from services.sandbox.domain.errors import GraphError, unknown_object
 from services.sandbox.domain.payload import MAX_TEXT
 from services.sandbox.happen import write
 from services.sandbox.numbers import GraphId, Number, NumberSpec
+from services.sandbox.request import Request
 from services.sandbox.webhooks import verify
 from services.sandbox.world import World
 
 M = TypeVar("M", bound=BaseModel)
 
 MAX_PAGE: Final = 10_000
+MAX_RATE_SECONDS: Final = 3600
 
 _GRAPH_ID: Final = TypeAdapter(GraphId)
+_SUCCESS: Final = plain_json({"success": True})
 
 
 class Inbound(BaseModel):
@@ -39,82 +43,145 @@ class Inbound(BaseModel):
 class Control:
     """The control API; answers are plain JSON, errors are Graph errors like all others."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, twilio: Callable[[Request, Sequence[str]], Answer]) -> None:
         self._world = world
+        self._twilio = twilio
 
-    async def handle(self, request: web.BaseRequest, segments: list[str]) -> web.StreamResponse:  # a table
+    def handle(self, request: Request, segments: Sequence[str]) -> Answer:
+        match segments:
+            case ["ledger", *rest]:
+                answer = self._ledger(request, rest)
+            case ["numbers", *rest]:
+                answer = self._numbers(request, rest)
+            case ["twilio", *rest]:
+                answer = self._twilio(request, rest)
+            case ["behaviour"]:
+                answer = self._behaviour(request)
+            case ["limits"]:
+                answer = self._limits(request)
+            case ["inbound"] if request.method == "POST":
+                answer = self._inbound(request)
+            case _:
+                answer = None
+        if answer is None:
+            raise unknown_object("control/" + "/".join(segments)[:64], request.method)
+        return answer
+
+    def _ledger(self, request: Request, segments: Sequence[str]) -> Answer | None:
+        ledger = self._world.ledger
         match request.method, segments:
-            case "GET", ["ledger"]:
+            case "GET", []:
                 return self._ledger_page(request)
-            case "GET", ["ledger", "summary"]:
-                return _json(self._summary())
-            case "DELETE", ["ledger"]:
-                self._world.ledger.clear()
-                return _json({"success": True})
-            case "GET", ["behaviour"]:
-                return _json(self._world.behaviour.model_dump())
-            case "PUT", ["behaviour"]:
-                return await self._change_behaviour(request, self._world.initial_behaviour)
-            case "PATCH", ["behaviour"]:
-                return await self._change_behaviour(request, self._world.behaviour)
-            case "POST", ["inbound"]:
-                return await self._inbound(request)
-            case "GET", ["numbers"]:
-                return _json({"data": [number.public() for number in self._world.numbers.all()]})
-            case "PUT", ["numbers", phone_number_id]:
-                return await self._put_number(request, phone_number_id)
-            case "POST", ["numbers", phone_number_id, "verify"]:
-                return await self._verify(phone_number_id)
-        raise unknown_object("control/" + "/".join(segments)[:64], request.method)
+            case "GET", ["summary"]:
+                return plain_json(self._summary())
+            case "GET", ["rates"]:
+                query = _query(request, "phone_number_id", "seconds")
+                seconds = _whole(query, "seconds", default=600, least=1, most=MAX_RATE_SECONDS)
+                asked = query.get("phone_number_id")
+                tallies = [tally for tally in ledger.tallies() if asked in (None, tally.number)]
+                return plain_json({"data": [tally.rates(seconds) for tally in tallies]})
+            case "DELETE", []:
+                ledger.clear()
+                return _SUCCESS
+        return None
 
-    def _ledger_page(self, request: web.BaseRequest) -> web.Response:
+    def _ledger_page(self, request: Request) -> Answer:
         """`?limit=&cursor=&min_count=`, or `?id=` for one record."""
         ledger = self._world.ledger
-        if (callback_data := request.query.get("id")) is not None:
+        query = _query(request, "id", "limit", "cursor", "min_count")
+        if (callback_data := query.get("id")) is not None:
             record = ledger.find(callback_data)
-            return _json({"data": [] if record is None else [record], "next_cursor": None})
-        limit = _whole(request, "limit", default=1000, least=1, most=MAX_PAGE)
-        start = _whole(request, "cursor", default=0, least=0, most=2**40)
-        records, following = ledger.page(start, limit, _whole(request, "min_count", default=1, least=1, most=2**31))
+            return plain_json({"data": [] if record is None else [record], "next_cursor": None})
+        limit = _whole(query, "limit", default=1000, least=1, most=MAX_PAGE)
+        start = _whole(query, "cursor", default=0, least=0, most=2**40)
+        records, following = ledger.page(start, limit, _whole(query, "min_count", default=1, least=1, most=2**31))
         cursor = None if following is None else str(following)
-        return _json({"data": records, "next_cursor": cursor, "totals": ledger.totals()})
+        return plain_json({"data": records, "next_cursor": cursor, "totals": ledger.totals()})
 
     def _summary(self) -> dict[str, Any]:
-        webhooks = self._world.webhooks
+        world = self._world
         return {
-            **self._world.ledger.totals(),
-            "webhooks": {"scheduled": len(self._world.timers), "pending": webhooks.pending, **asdict(webhooks.counts)},
+            **world.ledger.totals(),
+            "inbound": sum(tally.inbound.total for tally in world.ledger.tallies()),
+            "numbers": {tally.number: tally.totals() for tally in world.ledger.tallies()},
+            "webhooks": {
+                "scheduled": len(world.timers),
+                "pending": world.webhooks.pending,
+                **asdict(world.webhooks.counts),
+            },
         }
 
-    async def _change_behaviour(self, request: web.BaseRequest, base: Behaviour) -> web.Response:
-        """Members left out keep the value of `base`."""
-        try:
-            changes = orjson.loads(await request.read())
-        except orjson.JSONDecodeError:
-            raise GraphError(100, "The body is not valid JSON in UTF-8.") from None
-        if not isinstance(changes, dict):
-            raise GraphError(100, "The body must be a JSON object.")
-        self._world.behave(_valid(Behaviour, orjson.dumps({**base.model_dump(), **changes})))
-        return _json(self._world.behaviour.model_dump())
+    def _behaviour(self, request: Request) -> Answer | None:
+        """`PUT` begins with what the settings say, `PATCH` with what is."""
+        world = self._world
+        match request.method:
+            case "GET":
+                pass
+            case "PUT":
+                world.behave(_changed(world.initial_behaviour, world.initial_behaviour.model_dump(), _object(request)))
+            case "PATCH":
+                world.behave(_changed(world.behaviour, world.behaviour.model_dump(), _object(request)))
+            case _:
+                return None
+        return plain_json(world.behaviour.model_dump())
 
-    async def _inbound(self, request: web.BaseRequest) -> web.Response:
-        inbound = _valid(Inbound, await request.read())
-        numbers = self._world.numbers.all()
-        number = self._number(inbound.phone_number_id or numbers[0].line.phone_number_id)
-        return _json({"id": write(self._world, number, inbound.from_, None, inbound.text, name=inbound.name)})
+    def _limits(self, request: Request) -> Answer | None:
+        world = self._world
+        now = world.clock.monotonic()
+        match request.method:
+            case "GET":
+                users = {portfolio: recent.count(now) for portfolio, recent in world.portfolios.items()}
+                return plain_json({"open_windows": world.windows.count(now), "portfolio_users": users})
+            case "DELETE":
+                world.forget_use()
+                return _SUCCESS
+        return None
 
-    async def _put_number(self, request: web.BaseRequest, phone_number_id: str) -> web.Response:
-        try:
-            _GRAPH_ID.validate_python(phone_number_id)
-        except ValidationError:
-            raise GraphError(100, "phone_number_id: must be 1 to 20 digits.") from None
-        spec = _valid(NumberSpec, await request.read())
-        return _json(self._world.numbers.put(phone_number_id, spec).public())
+    def _inbound(self, request: Request) -> Answer:
+        inbound = _valid(Inbound, request.body)
+        first = next((number.line.phone_number_id for number in self._world.numbers.all()), "")
+        number = self._number(inbound.phone_number_id or first)
+        return plain_json({"id": write(self._world, number, inbound.from_, None, inbound.text, name=inbound.name)})
 
-    async def _verify(self, phone_number_id: str) -> web.Response:
+    def _numbers(self, request: Request, segments: Sequence[str]) -> Answer | None:
+        world = self._world
+        now = world.clock.monotonic()
+        for number in world.numbers.all():
+            number.refusal(now)  # ends the states whose time is over
+        match request.method, segments:
+            case "GET", []:
+                return plain_json({"data": [number.public() for number in world.numbers.all()]})
+            case "GET", [phone_number_id]:
+                return plain_json(self._number(phone_number_id).public())
+            case "PUT", [phone_number_id]:
+                try:
+                    _GRAPH_ID.validate_python(phone_number_id)
+                except ValidationError:
+                    raise GraphError(100, "phone_number_id: must be 1 to 20 digits.") from None
+                return plain_json(world.numbers.put(phone_number_id, _valid(NumberSpec, request.body), now).public())
+            case "PATCH", [phone_number_id]:
+                return self._change_number(self._number(phone_number_id), _object(request), now)
+            case "DELETE", [phone_number_id]:
+                world.numbers.remove(self._number(phone_number_id).line.phone_number_id)
+                return _SUCCESS
+            case "POST", [phone_number_id, "verify"]:
+                return self._verify(self._number(phone_number_id))
+        return None
+
+    def _change_number(self, number: Number, changes: dict[str, Any], now: float) -> Answer:
+        """Members left out stay; a new state without `state_seconds` does not end by itself."""
+        ends_at = number.state_ends_at
+        if "state" in changes:
+            changes.setdefault("state_seconds", None)
+        spec = _changed(number.spec, number.spec.told(), changes)
+        self._world.numbers.change(number, spec, now)
+        if "state_seconds" not in changes:
+            number.state_ends_at = ends_at
+        return plain_json(number.public())
+
+    async def _verify(self, number: Number) -> bytes:
         challenge = str(secrets.randbelow(9 * 10**9) + 10**9)
-        is_verified = await verify(self._world.session, self._number(phone_number_id), challenge)
-        return _json({"verified": is_verified})
+        return plain_json({"verified": await verify(self._world.session, number, challenge)})
 
     def _number(self, phone_number_id: str) -> Number:
         number = self._world.numbers.find(phone_number_id)
@@ -123,8 +190,20 @@ class Control:
         return number
 
 
-def _json(value: Any) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json")
+def _object(request: Request) -> dict[str, Any]:
+    """The body's members. Raises `GraphError` where it is no JSON object."""
+    try:
+        members = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        raise GraphError(100, "The body is not valid JSON in UTF-8.") from None
+    if not isinstance(members, dict):
+        raise GraphError(100, "The body must be a JSON object.")
+    return members
+
+
+def _changed(before: M, members: dict[str, Any], changes: dict[str, Any]) -> M:
+    """A value like `before`, whose members are `members`, with some changed. Raises as `_valid`."""
+    return _valid(type(before), orjson.dumps({**members, **changes}))
 
 
 def _valid(model: type[M], raw: bytes) -> M:
@@ -136,8 +215,17 @@ def _valid(model: type[M], raw: bytes) -> M:
         raise GraphError(100, "; ".join(faults)) from None
 
 
-def _whole(request: web.BaseRequest, name: str, *, default: int, least: int, most: int) -> int:
-    text = request.query.get(name)
+def _query(request: Request, *known: str) -> dict[str, str]:
+    """The query's members. Raises `GraphError` for one that is not known here."""
+    query = request.query
+    for name in query:
+        if name not in known:
+            raise GraphError(100, f"{name[:64]}: there is no such parameter; there are {', '.join(known)}.")
+    return query
+
+
+def _whole(query: dict[str, str], name: str, *, default: int, least: int, most: int) -> int:
+    text = query.get(name)
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= 15 and least <= int(text) <= most):

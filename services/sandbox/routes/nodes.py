@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from aiohttp import web
-
 from services.sandbox.answers import graph_json
 from services.sandbox.domain.errors import unknown_field
 from services.sandbox.numbers import HIGH_THROUGHPUT, Number
+from services.sandbox.request import Request
 from services.sandbox.world import World
 
 _DEFAULT_FIELDS: Final = (
@@ -21,6 +20,8 @@ _DEFAULT_FIELDS: Final = (
     "webhook_configuration",
 )
 
+_STATUSES: Final = {"banned": "BANNED", "flagged": "FLAGGED", "throttled": "RATE_LIMITED", "unregistered": "DISCONNECTED"}
+
 
 class Nodes:
     """Reads of number nodes."""
@@ -28,13 +29,13 @@ class Nodes:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def authorize(self, request: web.BaseRequest, phone_number_id: str) -> Number:
+    def authorize(self, request: Request, phone_number_id: str) -> Number:
         """The number, if the request may see it. Raises `GraphError`."""
-        header = request.headers.get("Authorization")
+        header = request.header(b"Authorization")
         query_token = request.query.get("access_token")
         return self._world.numbers.authorize(phone_number_id, header, query_token, request.method)
 
-    async def get(self, request: web.BaseRequest, phone_number_id: str) -> web.StreamResponse:
+    def get(self, request: Request, phone_number_id: str) -> bytes:
         number = self.authorize(request, phone_number_id)
         asked = [field.strip() for field in request.query.get("fields", "").split(",") if field.strip()]
         values = _fields(number)
@@ -56,7 +57,7 @@ def _fields(number: Number) -> dict[str, Any]:
         "throughput": {"level": "HIGH" if number.rate.messages_per_second >= HIGH_THROUGHPUT else "STANDARD"},
         "webhook_configuration": {"phone_number": number.spec.webhook_url},
         "name_status": "APPROVED",
-        "status": "CONNECTED",
+        "status": _STATUSES.get(number.spec.state, "CONNECTED"),
         "messaging_limit_tier": "TIER_UNLIMITED",
         "account_mode": "SANDBOX",
         "is_official_business_account": False,

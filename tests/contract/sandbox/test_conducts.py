@@ -56,6 +56,43 @@ async def test_0004_is_refused() -> None:
         assert (status, answer["error"]["code"]) == (400, 131030)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "code", "http_status"), [("0028", 131016, 500), ("0031", 132001, 404), ("0032", 132015, 400)]
+)
+async def test_always_refused(suffix: str, code: int, http_status: int) -> None:
+    async with receiving() as receiver, running(receiver.url) as client:
+        for _ in range(2):
+            status, answer = await client.send(recipient(suffix))
+            assert (status, answer["error"]["code"]) == (http_status, code)
+
+
+async def test_0023_answers_before_its_first_status() -> None:
+    async with receiving() as receiver, running(receiver.url, webhook_concurrency=1, status_delay_ms=300) as client:
+        await client.send(recipient("0023"))
+        await receiver.until(lambda: len(receiver.messages()) == 1)
+        assert receiver.statuses() == []
+        await receiver.until(lambda: len(receiver.statuses()) == 3)
+
+
+async def test_0024_and_0025_answer_200_that_is_slow_or_broken() -> None:
+    async with receiving() as receiver, running(receiver.url) as client:
+        await client.control("PATCH", "behaviour", {"drip_seconds": 0.1})
+        status, answer = await client.send(recipient("0024"))
+        assert status == 200
+        assert answer["messages"][0]["id"]
+        with pytest.raises(ValueError, match="line 1"):
+            await client.send(recipient("0025"))
+        _, totals = await client.control("GET", "ledger/summary")
+        assert (totals["accepted"], totals["answered"], totals["fates"]) == (2, 1, {"drips": 1, "garbage": 1})
+
+
+@pytest.mark.parametrize("suffix", ["0026", "0027"])
+async def test_an_answer_that_never_comes_may_mean_that_nothing_was_accepted(suffix: str) -> None:
+    async with receiving() as receiver, running(receiver.url) as client:
+        await send_and_forget(client, suffix)
+        assert await client.record(f"msg_{suffix}") is None
+
+
 async def test_0005_is_accepted_and_never_answered() -> None:
     async with receiving() as receiver, running(receiver.url) as client, asyncio.TaskGroup() as group:
         answer = group.create_task(client.send(recipient("0005"), biz_opaque_callback_data="m"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.sandbox.domain.rates import PAIR_CAPACITY, NumberRate, PairRates
+from services.sandbox.domain.rates import PAIR_CAPACITY, NumberRate, PairRates, WindowRate
 
 
-def admitted(rate: NumberRate, at: list[float]) -> list[float]:
+def admitted(rate: NumberRate | WindowRate, at: list[float]) -> list[float]:
     passed = []
     for now in at:
         if rate.has_room(now):
@@ -45,6 +45,32 @@ def test_what_comes_in_takes_room_but_makes_no_debt() -> None:
         rate.count(50.0)
     assert not rate.has_room(50.0)
     assert len(admitted(rate, [51.0] * 100)) == 10
+
+
+@given(st.integers(1, 20), st.lists(st.floats(0, 0.3), max_size=300))
+def test_a_strict_number_admits_no_more_than_its_rate_in_any_second_and_refuses_nothing_else(
+    per_second: int, gaps: list[float]
+) -> None:
+    times, now = [], 1000.0
+    for gap in gaps:
+        now += gap
+        times.append(now)
+    rate = WindowRate(per_second)
+    passed: list[float] = []
+    for at in times:
+        within = sum(1 for before in passed if at - before < 1.0)
+        assert rate.has_room(at) == (within < per_second)
+        if within < per_second:
+            rate.count(at)
+            passed.append(at)
+
+
+def test_what_comes_in_takes_room_of_a_strict_number_too() -> None:
+    rate = WindowRate(2)
+    for _ in range(3):
+        rate.count(50.0)
+    assert not rate.has_room(50.9)
+    assert rate.has_room(51.0)
 
 
 def test_a_pair_has_its_burst_then_one_every_six_seconds() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.sandbox.domain.behaviour import Behaviour, Faults
+from services.sandbox.domain.behaviour import Behaviour
 from services.sandbox.domain.conduct import SUFFIXES
+from services.sandbox.domain.faults import Faults, WebhookFaults
+from services.sandbox.numbers import STATE_REFUSALS, NumberSpec
 from services.sandbox.settings import SandboxSettings
 
 README = Path(__file__).parents[3].joinpath("services/sandbox/README.md").read_text(encoding="utf-8")
@@ -21,4 +23,13 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_switch_is_documented() -> None:
-    assert [name for name in (*Behaviour.model_fields, *Faults.model_fields) if f"`{name}`" not in README] == []
+    models = (Behaviour, Faults, WebhookFaults)
+    assert [name for model in models for name in model.model_fields if f"`{name}`" not in README] == []
+
+
+def test_every_member_of_a_number_is_documented() -> None:
+    assert [name for name in NumberSpec.model_fields if f"`{name}`" not in README and f'"{name}"' not in README] == []
+
+
+def test_every_state_is_documented() -> None:
+    assert [state for state, code in STATE_REFUSALS.items() if f"| `{state}` | {code}" not in README] == []

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.sandbox.domain.behaviour import Behaviour, Faults
-from services.sandbox.domain.conduct import CONDUCTS, SUFFIXES, Fate, steps_for
-from services.sandbox.domain.updates import Accepted, InboundUpdate, Line, StatusUpdate, envelope, size_bound
-from services.sandbox.domain.wire import escape
+from services.sandbox.domain.behaviour import Behaviour
+from services.sandbox.domain.conduct import CONDUCTS, SUFFIXES, steps_for
+from services.sandbox.domain.faults import FAULTS, Faults
+from services.sandbox.domain.updates import Accepted, InboundUpdate, Line, StatusUpdate, payload, size_bound
 
 ONE = Line("101", "9001", "15550000001")
 TWO = Line("102", "9001", "15550000002")
@@ -23,7 +23,7 @@ def message(line: Line, wamid: str, *, failure: int | None = None, callback_data
 
 
 def test_updates_are_grouped_by_account_number_and_kind() -> None:
-    payload = envelope(
+    body = payload(
         [
             StatusUpdate(message(ONE, "a"), "sent", 1),
             StatusUpdate(message(TWO, "b"), "sent", 2),
@@ -32,9 +32,10 @@ def test_updates_are_grouped_by_account_number_and_kind() -> None:
             StatusUpdate(message(ONE, "a"), "delivered", 5),
         ]
     )
-    assert payload["object"] == "whatsapp_business_account"
-    assert [entry["id"] for entry in payload["entry"]] == ["9001", "9002"]
-    values = [change["value"] for change in payload["entry"][0]["changes"]]
+    told = orjson.loads(body)
+    assert told["object"] == "whatsapp_business_account"
+    assert [entry["id"] for entry in told["entry"]] == ["9001", "9002"]
+    values = [change["value"] for change in told["entry"][0]["changes"]]
     assert [value["metadata"]["phone_number_id"] for value in values] == ["101", "102", "101"]
     assert [item["status"] for item in values[0]["statuses"]] == ["sent", "delivered"]
     assert values[0]["contacts"] == [{"wa_id": "4915112345678"}]
@@ -48,8 +49,8 @@ def test_updates_are_grouped_by_account_number_and_kind() -> None:
 
 
 def test_a_failure_carries_its_error_and_no_contact() -> None:
-    payload = envelope([StatusUpdate(message(ONE, "a", failure=131026), "failed", 1)])
-    value = payload["entry"][0]["changes"][0]["value"]
+    told = orjson.loads(payload([StatusUpdate(message(ONE, "a", failure=131026), "failed", 1)]))
+    value = told["entry"][0]["changes"][0]["value"]
     assert "contacts" not in value
     assert value["statuses"][0]["errors"][0]["code"] == 131026
 
@@ -62,7 +63,14 @@ def test_the_size_bound_holds(text: str) -> None:
         StatusUpdate(message(ONE, "wamid." + "x" * 94, callback_data=text, failure=131056), "failed", 10**9),
     )
     for update in updates:
-        assert len(escape(orjson.dumps(envelope([update])).decode())) <= size_bound(update)
+        body = payload([update])
+        assert len(body) <= size_bound(update)
+        assert body.isascii()
+        value = orjson.loads(body)["entry"][0]["changes"][0]["value"]
+        if isinstance(update, InboundUpdate):
+            assert value["messages"][0]["text"] == {"body": text}
+        else:
+            assert value["statuses"][0]["biz_opaque_callback_data"] == text
 
 
 def test_a_named_recipient_comes_before_its_suffix_and_that_before_the_default() -> None:
@@ -85,6 +93,12 @@ def test_a_reaction_is_only_ever_sent() -> None:
 def test_faults_share_the_whole() -> None:
     faults = Faults(hang_after_accept=0.1, reset_after_accept=0.2, http_500=0.3)
     drawn = [faults.draw(chance) for chance in (0.0, 0.15, 0.35, 0.7)]
-    assert drawn == [(Fate.HANGS, True), (Fate.RESET, True), (Fate.BROKEN_500, False), None]
+    assert drawn == [FAULTS["hang_after_accept"], FAULTS["reset_after_accept"], FAULTS["http_500"], None]
     with pytest.raises(ValidationError, match="more than 1"):
         Faults(hang_after_accept=0.6, http_500=0.6)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_can_be_drawn(name: str) -> None:
+    assert Faults(**{name: 1.0}).draw(0.999) is FAULTS[name]
+    assert set(FAULTS) == set(Faults.model_fields)
