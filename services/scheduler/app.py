@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from services.scheduler.consumers import SUBSCRIPTIONS, subscribers
 from services.scheduler.jobs import jobs, release_job
+from services.scheduler.routes.gates import routes
 from services.scheduler.settings import Settings
 from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox
@@ -25,7 +26,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     release = release_job(outbox)
     http = HttpServer(
         "scheduler",
-        (),
+        routes(pool),
         host=settings.scheduler.host,
         port=settings.scheduler.port,
         authenticate={},

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.scheduler.domain.gate import LONGEST_GATE, closings
 from services.scheduler.domain.settlement import settlements
-from services.scheduler.store import holds
+from services.scheduler.store import gates, holds
 from shared.bus import inbox
 from shared.bus.outbox import Outbox
 from shared.errors import BatchFailed, Permanent, Retry
@@ -31,7 +32,7 @@ async def hold(outbox: Outbox, accepted: Sequence[MessageAccepted], wake: Callab
 
 
 async def know_numbers(outbox: Outbox, events: Sequence[NumberConnected], wake: Callable[[], None]) -> None:
-    """Keep the windows of the numbers; messages of a number wait until it is known."""
+    """Keep the windows of the numbers and whether they are paused; messages of a number wait until it is known."""
     async with outbox.transaction() as unit:
         for event in sorted(events, key=lambda event: event.number_id):
             await holds.upsert_number(unit.connection, event)
@@ -39,9 +40,11 @@ async def know_numbers(outbox: Outbox, events: Sequence[NumberConnected], wake: 
 
 
 async def settle(outbox: Outbox, outcomes: Sequence[Event], wake: Callable[[], None]) -> None:
-    """End, put back or park the holds as the sender tells, and give their numbers room."""
+    """End, put back or park the holds as the sender tells, give their numbers room, and close the gates it names."""
     async with outbox.transaction() as unit:
-        await holds.settle(unit.connection, settlements(outcomes))
+        put_back = await holds.settle(unit.connection, settlements(outcomes))
+        if closing := closings(outcomes, put_back):
+            await gates.close(unit.connection, closing, LONGEST_GATE)
     wake()
 
 

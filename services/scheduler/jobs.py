@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.scheduler import release
+from services.scheduler.store import gates
 from shared.bus import inbox
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
@@ -14,6 +15,7 @@ RELEASE_SECONDS: Final = 0.05
 """Longest wait before a due message is seen; acceptance and freed room wake the release at once."""
 EXPIRE_SECONDS: Final = 1.0
 REPEAT_SECONDS: Final = 10.0
+GATES_SECONDS: Final = 10.0
 FORGET_SECONDS: Final = 3_600.0
 INBOX_DAYS: Final = 3
 """Far longer than an acceptance can be told again: its outbox row goes when the bus is back, and its retries take minutes."""
@@ -30,6 +32,7 @@ def jobs(outbox: Outbox, pool: Pool) -> list[Every]:
     return [
         Every("scheduler.expire", EXPIRE_SECONDS, lambda: release.expire(outbox)),
         Every("scheduler.repeat_silent", REPEAT_SECONDS, lambda: release.repeat_silent(outbox)),
+        Every("scheduler.prune_gates", GATES_SECONDS, lambda: gates.prune(pool)),
         Every("scheduler.forget_unsettled", FORGET_SECONDS, lambda: release.forget_unsettled(outbox)),
         Every("scheduler.prune_inbox", FORGET_SECONDS, lambda: inbox.prune(pool, days=INBOX_DAYS, limit=INBOX_LIMIT)),
     ]

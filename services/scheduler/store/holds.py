@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +11,17 @@ import asyncpg
 import orjson
 
 from services.scheduler.domain.settlement import Settlement
-from services.scheduler.domain.window import window_size
+from services.scheduler.domain.window import RESERVED_PERCENT, window_size
 from shared.db.pool import Connection
 from shared.db.queries import Queries
-from shared.events.catalogue import MessageAccepted, MessageCancelRequested, MessageReleased, NumberConnected, Tier
+from shared.events.catalogue import (
+    MessageAccepted,
+    MessageCancelRequested,
+    MessageReleased,
+    NumberConnected,
+    OnUnknown,
+    Tier,
+)
 from shared.ids import MessageId, NumberId, TenantId
 
 sql = Queries(Path(__file__).with_name("queries.sql"))
@@ -38,6 +46,7 @@ async def insert(connection: Connection, accepted: Sequence[MessageAccepted]) ->
         [int(event.tier) for event in accepted],
         [event.not_before for event in accepted],
         [event.expires_at for event in accepted],
+        [event.on_unknown for event in accepted],
         [event.to for event in accepted],
         [orjson.dumps(event.content).decode() for event in accepted],
         [event.traceparent for event in accepted],
@@ -45,7 +54,7 @@ async def insert(connection: Connection, accepted: Sequence[MessageAccepted]) ->
 
 
 async def upsert_number(connection: Connection, event: NumberConnected) -> None:
-    """The number's record, unless a later revision is known."""
+    """The number's record, unless it or a later revision is known; a new one opens the number's own gates."""
     await connection.execute(
         UPSERT_NUMBER,
         event.number_id,
@@ -53,6 +62,7 @@ async def upsert_number(connection: Connection, event: NumberConnected) -> None:
         event.revision,
         event.messages_per_second,
         window_size(event.messages_per_second),
+        event.paused,
     )
 
 
@@ -60,7 +70,7 @@ async def claim_due(
     connection: Connection, *, limit_numbers: int, limit_per_number: int, silent_seconds: float
 ) -> list[MessageReleased]:
     """Release what is due and has room, counting the attempt; `repeat_silent` has it if no outcome comes in `silent_seconds`."""
-    rows = await connection.fetch(CLAIM_DUE, limit_numbers, limit_per_number, silent_seconds)
+    rows = await connection.fetch(CLAIM_DUE, limit_numbers, limit_per_number, silent_seconds, RESERVED_PERCENT)
     return [_released(row) for row in rows]
 
 
@@ -71,10 +81,11 @@ async def repeat_silent(
     return [_released(row) for row in await connection.fetch(REPEAT_SILENT, silent_seconds, longest_seconds, limit)]
 
 
-async def settle(connection: Connection, settlements: Sequence[Settlement]) -> None:
-    """Free the window and end, put back or park the holds; one settlement per message."""
-    columns = [list(column) for column in zip(*settlements, strict=True)]
-    await connection.execute(SETTLE_HOLDS, *columns)
+async def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[MessageId]:
+    """Free the window and end, put back or park the holds; one settlement per message. Returns those put back."""
+    in_order = sorted(settlements, key=itemgetter(0))
+    columns = [list(column) for column in zip(*in_order, strict=True)]
+    return {MessageId(row["message_id"]) for row in await connection.fetch(SETTLE_HOLDS, *columns)}
 
 
 async def cancel(connection: Connection, requests: Sequence[MessageCancelRequested]) -> set[str]:
@@ -112,4 +123,6 @@ def _released(row: asyncpg.Record) -> MessageReleased:
         content=orjson.loads(row["content"]),
         tier=Tier(row["tier"]),
         expires_at=row["expires_at"],
+        on_unknown=OnUnknown(row["on_unknown"]),
+        first_due_at=row["first_due_at"],
     )

@@ -1,54 +1,76 @@
 -- name: insert_holds
 -- Takes columns as arrays; a hold that is there already stays as it is.
-INSERT INTO holds (message_id, tenant_id, number_id, tier, due_at, expires_at, recipient, content, traceparent)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::timestamptz[],
-                     $7::text[], $8::text[], $9::text[])
+INSERT INTO holds (message_id, tenant_id, number_id, tier, due_at, expires_at, on_unknown, recipient, content, traceparent)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::timestamptz[], $7::text[],
+                     $8::text[], $9::text[], $10::text[])
 ON CONFLICT (message_id) DO NOTHING
 
 -- name: upsert_number
--- Takes a number's record; an older revision changes nothing.
-INSERT INTO numbers (number_id, tenant_id, revision, messages_per_second, window_size)
-VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (number_id) DO UPDATE
-SET revision = excluded.revision, messages_per_second = excluded.messages_per_second, window_size = excluded.window_size
-WHERE numbers.revision < excluded.revision
+-- Takes a number's record; an older revision changes nothing, a later one opens the number's own gates: what they were closed for
+-- may be repaired, and where it is not they are told again.
+WITH changed AS (
+    INSERT INTO numbers (number_id, tenant_id, revision, messages_per_second, window_size, paused)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (number_id) DO UPDATE
+    SET revision = excluded.revision, messages_per_second = excluded.messages_per_second, window_size = excluded.window_size,
+        paused = excluded.paused
+    WHERE numbers.revision < excluded.revision
+    RETURNING number_id
+)
+DELETE FROM gates USING changed WHERE gates.scope = changed.number_id
 
 -- name: claim_due
--- Takes the most numbers, the most holds per number and the seconds until they are told again; locks numbers with room and something
--- due, those served longest ago, skipping those another replica is claiming for; returns what is now released, its attempt counted,
--- most urgent first. Nothing due locks and writes nothing.
-WITH room AS MATERIALIZED (
-    SELECT number_id, least(window_size - in_flight, $2) AS room
-    FROM numbers
-    WHERE in_flight < window_size AND EXISTS (
-        SELECT FROM (VALUES (0::smallint), (1::smallint), (2::smallint), (3::smallint)) AS tiers (tier)
-        WHERE EXISTS (
+-- Takes the most numbers, the most holds per number, the seconds until they are told again, and by tier the percentage of a window
+-- that is left to those more urgent (`domain/window.py`). Locks numbers with something due in a tier that has room and whose gates
+-- are open, those served longest ago, skipping those another replica is claiming for; returns what is now released, its attempt
+-- counted, most urgent first. Nothing due locks and writes nothing, and of a number that is paused, shut or full no hold is read.
+-- A look at the holds is ordered as their index is, and the update takes an array: whatever the planner believes of a table that is
+-- empty now and huge in a minute, it goes by these indexes (migration 0002 says why that matters).
+WITH tiers AS MATERIALIZED (
+    SELECT (place - 1)::smallint AS tier, percent FROM unnest($4::integer[]) WITH ORDINALITY AS t (percent, place)
+), shut AS MATERIALIZED (
+    SELECT scope FROM gates WHERE tier = 0 AND until > now()
+), room AS MATERIALIZED (
+    SELECT number_id, window_size, in_flight, gate.tier AS closed_from
+    FROM numbers CROSS JOIN LATERAL (
+        SELECT coalesce(min(tier), 4) AS tier FROM gates
+        WHERE scope IN (numbers.number_id, numbers.tenant_id, '*') AND until > now()
+    ) AS gate
+    WHERE paused IS NULL AND in_flight < window_size AND number_id NOT IN (SELECT scope FROM shut)
+      AND tenant_id NOT IN (SELECT scope FROM shut) AND '*' NOT IN (SELECT scope FROM shut) AND (
+        SELECT true FROM tiers CROSS JOIN LATERAL (
             SELECT FROM holds
             WHERE holds.number_id = numbers.number_id AND state = 'waiting' AND holds.tier = tiers.tier AND due_at <= now()
               AND (expires_at IS NULL OR expires_at > now())
-        )
+            ORDER BY due_at LIMIT 1
+        ) AS due
+        WHERE tiers.tier < gate.tier
+          AND in_flight < greatest(1, window_size - greatest(least(percent, 1), window_size * percent / 100))
+        LIMIT 1
     )
     ORDER BY served_at, number_id LIMIT $1
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF numbers SKIP LOCKED
 ), due AS MATERIALIZED (
-    SELECT picked.message_id, room.number_id
+    SELECT urgent.message_id
     FROM room CROSS JOIN LATERAL (
-        SELECT urgent.message_id
-        FROM (VALUES (0::smallint), (1::smallint), (2::smallint), (3::smallint)) AS tiers (tier)
-        CROSS JOIN LATERAL (
+        SELECT message_id, places, row_number() OVER (ORDER BY tiers.tier, first.due_at, message_id) AS place
+        FROM tiers CROSS JOIN LATERAL (
+            SELECT least($2, greatest(1, window_size - greatest(least(percent, 1), window_size * percent / 100)) - in_flight)
+        ) AS left_free (places) CROSS JOIN LATERAL (
             SELECT message_id, due_at FROM holds
             WHERE holds.number_id = room.number_id AND state = 'waiting' AND holds.tier = tiers.tier AND due_at <= now()
               AND (expires_at IS NULL OR expires_at > now())
-            ORDER BY due_at, message_id LIMIT room.room
-        ) AS urgent
-        ORDER BY tiers.tier, urgent.due_at, urgent.message_id LIMIT room.room
-    ) AS picked
+            ORDER BY due_at, message_id LIMIT greatest(0, places)
+        ) AS first
+        WHERE tiers.tier < closed_from
+    ) AS urgent
+    WHERE place <= places
 ), released AS (
     UPDATE holds
     SET state = 'released', attempt = attempt + 1, released_at = now(), tellings = 1, repeat_at = now() + make_interval(secs => $3)
-    FROM due WHERE holds.message_id = due.message_id AND holds.state = 'waiting'
-    RETURNING holds.message_id, holds.tenant_id, holds.number_id, holds.tier, holds.due_at, holds.expires_at, holds.attempt,
-              holds.failures, holds.recipient, holds.content, holds.traceparent, holds.released_at
+    WHERE message_id = ANY (ARRAY(SELECT message_id FROM due)) AND state = 'waiting'
+    RETURNING message_id, tenant_id, number_id, tier, due_at, expires_at, attempt, failures, recipient, content, traceparent,
+              released_at, on_unknown, coalesce(first_due_at, due_at) AS first_due_at
 ), counted AS (
     UPDATE numbers SET in_flight = in_flight + taken.holds, served_at = now()
     FROM (SELECT number_id, count(*) AS holds FROM released GROUP BY number_id) AS taken
@@ -57,33 +79,60 @@ WITH room AS MATERIALIZED (
 SELECT * FROM released ORDER BY tier, due_at, message_id
 
 -- name: settle_holds
--- Takes message ids with attempts, outcomes (done, deferred, unsettled), retry times and whether a failure counts; locks the holds,
--- then their numbers in order; frees the window and returns how many holds were touched. Told twice, the second does nothing.
+-- Takes message ids in order with attempts, outcomes (done, deferred, unsettled), retry times and whether a failure counts; locks the
+-- holds one by one, then their numbers, in order; frees the window and returns the ids of those put back. Told twice, the second does
+-- nothing. Each hold is found by its key, as in `claim_due`.
 WITH told AS (
     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::boolean[])
         AS t (message_id, attempt, outcome, retry_at, counted)
 ), mine AS MATERIALIZED (
-    SELECT holds.message_id, holds.number_id, holds.state, told.outcome, told.retry_at, told.counted
-    FROM holds JOIN told ON told.message_id = holds.message_id AND told.attempt = holds.attempt
-    WHERE holds.state IN ('released', 'unsettled')
-    ORDER BY holds.message_id FOR UPDATE OF holds
+    SELECT told.message_id, told.outcome, told.retry_at, told.counted, held.number_id, held.state
+    FROM told CROSS JOIN LATERAL (
+        SELECT number_id, state FROM holds
+        WHERE holds.message_id = told.message_id AND holds.attempt = told.attempt AND state IN ('released', 'unsettled')
+        FOR UPDATE
+    ) AS held
 ), freed AS MATERIALIZED (
     SELECT number_id, count(*) AS holds FROM mine WHERE state = 'released' GROUP BY number_id
 ), locked AS MATERIALIZED (
-    SELECT number_id FROM numbers WHERE number_id IN (SELECT number_id FROM freed) ORDER BY number_id FOR UPDATE
+    SELECT number_id FROM numbers WHERE number_id = ANY (ARRAY(SELECT number_id FROM freed)) ORDER BY number_id FOR UPDATE
 ), counted AS (
     UPDATE numbers SET in_flight = greatest(0, in_flight - freed.holds)
     FROM freed JOIN locked USING (number_id) WHERE numbers.number_id = freed.number_id
 ), done AS (
-    DELETE FROM holds USING mine WHERE holds.message_id = mine.message_id AND mine.outcome = 'done'
+    DELETE FROM holds WHERE message_id = ANY (ARRAY(SELECT message_id FROM mine WHERE outcome = 'done'))
 ), again AS (
     UPDATE holds
     SET state = CASE mine.outcome WHEN 'deferred' THEN 'waiting' ELSE 'unsettled' END,
-        due_at = coalesce(mine.retry_at, holds.due_at),
-        failures = holds.failures + mine.counted::integer
-    FROM mine WHERE holds.message_id = mine.message_id AND mine.outcome <> 'done'
+        first_due_at = coalesce(first_due_at, due_at),
+        due_at = coalesce(mine.retry_at, due_at),
+        failures = failures + mine.counted::integer
+    FROM mine
+    WHERE holds.message_id = ANY (ARRAY(SELECT message_id FROM mine WHERE outcome NOT IN ('done', mine.state)))
+      AND holds.message_id = mine.message_id
 )
-SELECT count(*) FROM mine
+SELECT message_id FROM mine WHERE outcome = 'deferred'
+
+-- name: close_gates
+-- Takes scopes, tiers and times as arrays, each gate once and in order, and the longest time; those past their time are left out,
+-- one that is closed for longer stays as it is.
+INSERT INTO gates (scope, tier, until)
+SELECT scope, tier, least(until, now() + $4::interval)
+FROM unnest($1::text[], $2::smallint[], $3::timestamptz[]) AS t (scope, tier, until)
+WHERE until > now()
+ON CONFLICT (scope, tier) DO UPDATE SET until = excluded.until WHERE gates.until < excluded.until
+
+-- name: prune_gates
+-- Deletes gates past their time, skipping those that are just being closed again.
+DELETE FROM gates WHERE ctid = ANY (ARRAY(SELECT ctid FROM gates WHERE until <= now() FOR UPDATE SKIP LOCKED))
+
+-- name: closed_gates
+-- Takes a limit; returns the gates that are closed now, those for everything first.
+SELECT scope, tier, until FROM gates WHERE until > now() ORDER BY scope, tier LIMIT $1
+
+-- name: paused_numbers
+-- Takes a limit; returns the numbers that release nothing with the code of the reason.
+SELECT number_id, paused AS code FROM numbers WHERE paused IS NOT NULL ORDER BY number_id LIMIT $1
 
 -- name: cancel_holds
 -- Takes message ids with their tenants; deletes those still waiting and returns them.
@@ -111,7 +160,8 @@ WHERE message_id IN (
     SELECT message_id FROM holds WHERE state = 'released' AND repeat_at < now()
     ORDER BY repeat_at LIMIT $3 FOR UPDATE SKIP LOCKED
 )
-RETURNING message_id, tenant_id, number_id, tier, due_at, expires_at, attempt, failures, recipient, content, traceparent, released_at
+RETURNING message_id, tenant_id, number_id, tier, due_at, expires_at, attempt, failures, recipient, content, traceparent, released_at,
+          on_unknown, coalesce(first_due_at, due_at) AS first_due_at
 
 -- name: forget_unsettled
 -- Takes days; deletes unsettled holds that were told longer ago: the provider reports for at most seven days.

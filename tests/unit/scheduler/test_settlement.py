@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scheduler.domain.settlement import DEFERRED, DONE, UNSETTLED, settlements
-from services.scheduler.domain.window import SMALLEST_WINDOW, window_size
 from shared.events.catalogue import MessageDeferred, MessageFailed, MessageSent, MessageUnsettled
 from shared.events.event import Event
 from shared.ids import EventId
@@ -77,8 +76,3 @@ def test_the_last_attempt_and_of_it_the_most_final_outcome_counts(told: list[Eve
 def test_what_is_no_outcome_is_a_mistake() -> None:
     with pytest.raises(TypeError, match=r"message\.released"):
         settlements([samples()["message.released.v1"]])
-
-
-@given(st.integers(1, 1_000))
-def test_the_window_is_one_second_and_never_shrinks_below_the_way_through_the_bus(rate: int) -> None:
-    assert window_size(rate) == max(SMALLEST_WINDOW, rate)
