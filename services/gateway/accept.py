@@ -73,6 +73,7 @@ class Acceptance:
             accepted_at=now,
             not_before=moments.not_before,
             expires_at=moments.expires_at,
+            on_unknown=body.on_unknown,
             reference=body.reference,
             metadata=body.metadata,
             traceparent=traceparent,

@@ -7,17 +7,20 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from services.gateway.accept import Acceptance
+from services.gateway.connections import Connections
 from services.gateway.consumers import SUBSCRIPTIONS, subscribers
 from services.gateway.domain.origins import Origins
 from services.gateway.ingest import Intake
 from services.gateway.jobs import jobs, reader_job
-from services.gateway.numbers import Connections, NumberDirectory
+from services.gateway.numbers import NumberDirectory
 from services.gateway.routes.archive import ArchiveRoutes
 from services.gateway.routes.messages import MessageRoutes
 from services.gateway.routes.numbers import NumberRoutes
+from services.gateway.routes.twilio import TwilioRoutes
 from services.gateway.routes.webhooks import WebhookRoutes
 from services.gateway.settings import Settings
 from services.gateway.tenants import Authenticator
+from services.gateway.twilio import TwilioIntake
 from shared.auth.seal import Sealer
 from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox
@@ -43,7 +46,13 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     await bus.declare(SUBSCRIPTIONS)
     outbox = Outbox(pool, bus, service="gateway")
     directory = NumberDirectory(pool, sealer, clock)
-    connections = Connections(sealer, Origins.parse(settings.gateway.provider_origins))
+    public_url = settings.gateway.public_url or f"http://127.0.0.1:{settings.http.port}"
+    connections = Connections(
+        sealer,
+        Origins.parse(settings.gateway.provider_origins),
+        clock,
+        public_url,
+    )
     acceptance = Acceptance(outbox, directory, clock)
     reader = reader_job(outbox, directory, tracing)
     intake = Intake(pool, directory, reader.wake)
@@ -52,6 +61,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         NumberRoutes(outbox, pool, connections, directory),
         ArchiveRoutes(session, settings.gateway.archive_url, settings.security.internal_token.get_secret_value()),
         WebhookRoutes(intake, pool),
+        TwilioRoutes(TwilioIntake(intake, directory, public_url, clock)),
     )
     http = HttpServer(
         "gateway",
@@ -68,11 +78,19 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     )
     stack.push_async_callback(http.close)
     await http.start()
-    return [http, acceptance.singles, intake.writes, *subscribers(bus, outbox, tracing), reader, *jobs(pool), outbox]
+    return [
+        http,
+        acceptance.singles,
+        intake.writes,
+        *subscribers(bus, outbox, connections, tracing),
+        reader,
+        *jobs(pool),
+        outbox,
+    ]
 
 
 def public_routes(
-    messages: MessageRoutes, numbers: NumberRoutes, archive: ArchiveRoutes, webhooks: WebhookRoutes
+    messages: MessageRoutes, numbers: NumberRoutes, archive: ArchiveRoutes, webhooks: WebhookRoutes, twilio: TwilioRoutes
 ) -> Sequence[Route]:
     """The whole public API, in the order of its reference."""
-    return [*messages.routes(), *numbers.routes(), *archive.routes(), *webhooks.routes()]
+    return [*messages.routes(), *numbers.routes(), *archive.routes(), *webhooks.routes(), *twilio.routes()]

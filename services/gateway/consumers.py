@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from services.gateway.connections import Connections
 from services.gateway.track import track
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.outbox import Outbox
@@ -14,9 +15,9 @@ from shared.events.catalogue import (
     MessageDeferred,
     MessageExpired,
     MessageFailed,
-    MessageReleased,
     MessageSent,
     MessageUnsettled,
+    NumberPaused,
 )
 from shared.events.event import Event
 from shared.telemetry.tracing import Tracing
@@ -26,26 +27,25 @@ _POLICY: Final = RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300))
 
 TRACK: Final = Subscription(
     "gateway.track",
-    (
-        MessageReleased,
-        MessageSent,
-        MessageFailed,
-        MessageDeferred,
-        MessageUnsettled,
-        MessageCanceled,
-        MessageExpired,
-    ),
+    (MessageSent, MessageFailed, MessageDeferred, MessageUnsettled, MessageCanceled, MessageExpired),
     _POLICY,
-    concurrency=1,  # two would wait for each other's rows: released and sent of one message come close together
+    concurrency=1,  # two would wait for each other's rows: what is told of one message comes close together
     max_events=1_024,  # the more of a message's states come together, the fewer rows are written
 )
-SUBSCRIPTIONS: Final = (TRACK,)
+NUMBERS: Final = Subscription("gateway.numbers", (NumberPaused,), _POLICY)
+SUBSCRIPTIONS: Final = (TRACK, NUMBERS)
 
 
-def subscribers(bus: Bus, outbox: Outbox, tracing: Tracing) -> Sequence[Subscriber]:
+def subscribers(bus: Bus, outbox: Outbox, connections: Connections, tracing: Tracing) -> Sequence[Subscriber]:
     """One subscriber per subscription."""
 
     async def on_told(events: Sequence[Event]) -> None:
         await track(outbox, events)
 
-    return [Subscriber(bus, TRACK, on_told, tracing)]
+    async def on_number(events: Sequence[Event]) -> None:
+        async with outbox.transaction() as unit:
+            for event in events:
+                if isinstance(event, NumberPaused):
+                    await connections.pause_by_provider(unit, event)
+
+    return [Subscriber(bus, TRACK, on_told, tracing), Subscriber(bus, NUMBERS, on_number, tracing)]

@@ -15,25 +15,29 @@ import orjson
 import structlog
 
 from services.gateway.domain import webhook
-from services.gateway.domain.status import Change, Status
+from services.gateway.domain.state import Change, State, told
+from services.gateway.domain.status import Status
 from services.gateway.domain.webhook import Inbound, Reading, Report
 from services.gateway.numbers import NumberDirectory, WebhookSource
 from services.gateway.store import messages, webhooks
+from services.gateway.store.messages import Key
 from shared.auth.signatures import verify
 from shared.batching import Batcher, Full
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import Rejected
-from shared.events.catalogue import MessageConfirmed, MessageReceived, MessageStatusChanged
-from shared.events.event import Event
-from shared.ids import TenantId
-from shared.telemetry.tracing import Tracing
+from shared.events.catalogue import DeliveryStatus, MessageConfirmed, MessageReceived, MessageStatusChanged
+from shared.ids import MessageId, TenantId
+from shared.telemetry.tracing import Tracing, is_sampled
 from shared.unavailable import is_unavailable
 
 log = structlog.get_logger(__name__)
 
-READ_LIMIT: Final = 32
-"""Payloads read in one transaction; each may hold a thousand updates."""
+READ_LIMIT: Final = 256
+READ_BYTES: Final = 512 * 1024
+"""What is read in one transaction, if so much waits: the more of a message's reports come together, the fewer rows are written. A
+report is about 400 bytes; a payload may hold a thousand."""
+STATUSES: Final = {status: Status(status.value) for status in DeliveryStatus}
 NAMED_LIMIT: Final = 1_000
 """Numbers, or accounts, that a payload may name; more are not looked up for somebody who has not proved who they are."""
 
@@ -54,8 +58,13 @@ class Intake:
         tenant_id = await self._signer(body, signature)
         if tenant_id is None:
             raise Rejected("webhook.signature_invalid", "The signature does not fit the body.", 401)
+        await self.keep(tenant_id, body, traceparent)
+
+    async def keep(self, tenant_id: TenantId, payload: bytes, traceparent: str | None) -> None:
+        """Make a payload in the Cloud API's form durable; who may speak for the tenant is the caller's question. Raises `Rejected`
+        503 when too many wait."""
         try:
-            await self.writes.submit((tenant_id, body, traceparent))
+            await self.writes.submit((tenant_id, payload, traceparent))
         except Full:
             raise Rejected("gateway.overloaded", "Too many payloads wait to be stored.", 503, retry_after_seconds=1) from None
 
@@ -79,7 +88,11 @@ class Intake:
         tenants = {source.tenant_id for source in sources.values()}
         if len(tenants) != 1:
             return None
-        return tenants.pop() if all(verify(s.app_secret, signature, body) for s in sources.values()) else None
+        return (
+            tenants.pop()
+            if all(verify(secret, signature, body) for secret in {s.app_secret for s in sources.values()})
+            else None
+        )
 
     async def _store(self, payloads: Sequence[Payload]) -> Sequence[None]:
         await webhooks.insert(self._pool, payloads)
@@ -107,7 +120,7 @@ async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracin
     ids: list[int] = []
     try:
         async with outbox.transaction() as unit:
-            rows = await webhooks.claim(unit.connection, limit=limit)
+            rows = await webhooks.claim(unit.connection, limit=limit, limit_bytes=READ_BYTES)
             ids = [row["id"] for row in rows]
             await _read(unit, rows, numbers, tracing)
     except Exception as error:
@@ -121,7 +134,7 @@ async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracin
             for _ in ids:
                 await read_waiting(outbox, numbers, tracing, limit=1)
         return True
-    return len(rows) == limit
+    return len(rows) == limit or sum(len(row["body"]) for row in rows) >= READ_BYTES
 
 
 async def _read(unit: Unit, rows: Sequence[asyncpg.Record], numbers: NumberDirectory, tracing: Tracing) -> None:
@@ -131,10 +144,13 @@ async def _read(unit: Unit, rows: Sequence[asyncpg.Record], numbers: NumberDirec
     sources = await numbers.sources(set[str]().union(*(reading.phone_number_ids for reading in readings.values())))
     reports: list[tuple[WebhookSource, Report]] = []
     inbound: list[tuple[WebhookSource, Inbound, str | None]] = []
+    own: dict[str, set[str]] = {row["tenant_id"]: set() for row in rows}
+    for phone_number_id, source in sources.items():
+        own.setdefault(source.tenant_id, set()).add(phone_number_id)
     for row in rows:
         reading = readings[row["id"]]
         # A number that nobody had when the payload was signed may be another tenant's by now.
-        reading.keep_only({i for i, source in sources.items() if source.tenant_id == row["tenant_id"]})
+        reading.keep_only(own[row["tenant_id"]])
         reports += [(sources[report.phone_number_id], report) for report in reading.reports]
         inbound += [(sources[message.phone_number_id], message, row["traceparent"]) for message in reading.inbound]
     await _tell_reports(unit, reports, tracing)
@@ -144,58 +160,59 @@ async def _read(unit: Unit, rows: Sequence[asyncpg.Record], numbers: NumberDirec
 
 async def _tell_reports(unit: Unit, reports: Sequence[tuple[WebhookSource, Report]], tracing: Tracing) -> None:
     """Raise the states of our own messages; reports of others' are absorbed, repeated ones tell nothing new."""
-    named = {(source.tenant_id, report.message_id) for source, report in reports if report.message_id is not None}
-    if not named:
-        return
-    ours = await messages.reported(unit.connection, sorted(named))
-    changes: dict[tuple[str, str, object], tuple[Change, Report, str | None]] = {}
+    told_of: dict[Key, list[tuple[WebhookSource, Report]]] = {}
     for source, report in reports:
-        row = ours.get(report.message_id or "")
-        if report.message_id is None or row is None or row["number_id"] != source.number_id:
-            continue
-        change = Change(
-            report.message_id,
-            source.tenant_id,
-            Status(report.status.value),
-            report.at,
-            wamid=report.wamid,
-            code=report.error_code,
-        )
-        changes[change.message_id, change.status.value, change.at] = (change, report, row["traceparent"])
-    if not changes:
+        if report.message_id is not None:
+            told_of.setdefault((source.tenant_id, report.message_id), []).append((source, report))
+    if not told_of:
         return
-    applied = await messages.apply(unit.connection, [change for change, _, _ in changes.values()])
-    for key, (change, report, traceparent) in changes.items():
-        if key not in applied.new:
-            continue
-        told = _status_changed(change, report, traceparent, tracing)
-        unit.emit(told)
-        if report.attempt is not None and applied.before[change.message_id]["status"] == Status.UNKNOWN:
-            unit.emit(
-                MessageConfirmed(
-                    tenant_id=change.tenant_id,
-                    traceparent=told.traceparent,
-                    message_id=change.message_id,
-                    attempt=report.attempt,
-                    wamid=report.wamid,
-                )
-            )
+    after: list[tuple[Key, State]] = []
+    for row in await messages.lock(unit.connection, told_of):
+        key = row["tenant_id"], row["id"]
+        by_change = {_change(key, report): report for source, report in told_of[key] if source.number_id == row["number_id"]}
+        before = messages.state_of(row)
+        state, new = told(before, list(by_change))
+        if state != before:
+            after.append((key, state))
+        for change in new:
+            event = _status_changed(change, by_change[change], row["traceparent"], tracing)
+            unit.emit(event)
+            if before.status is Status.UNKNOWN and event.attempt is not None:
+                unit.emit(_confirmed(event, event.attempt))
+    await messages.write(unit.connection, after)
 
 
-def _status_changed(change: Change, report: Report, traceparent: str | None, tracing: Tracing) -> Event:
-    """The event, in the message's own trace: the webhook is one span of it."""
-    with tracing.span("webhook status", kind="server", traceparent=traceparent) as span:
-        span.set(message_id=change.message_id, status=change.status.value)
-        return MessageStatusChanged(
-            tenant_id=change.tenant_id,
-            traceparent=span.traceparent,
-            message_id=change.message_id,
-            attempt=report.attempt,
-            wamid=report.wamid,
-            status=report.status,
-            status_at=report.at,
-            error_code=report.error_code,
-        )
+def _change(key: Key, report: Report) -> Change:
+    tenant_id, message_id = key
+    return Change(MessageId(message_id), tenant_id, STATUSES[report.status], report.at, report.wamid, report.error_code)
+
+
+def _status_changed(change: Change, report: Report, traceparent: str | None, tracing: Tracing) -> MessageStatusChanged:
+    """The event, in the message's own trace: where that is recorded, the webhook is one span of it."""
+    if is_sampled(traceparent):
+        with tracing.span("webhook status", kind="server", traceparent=traceparent) as span:
+            span.set(message_id=change.message_id, status=change.status.value)
+            traceparent = span.traceparent
+    return MessageStatusChanged(
+        tenant_id=change.tenant_id,
+        traceparent=traceparent,
+        message_id=change.message_id,
+        attempt=report.attempt,
+        wamid=report.wamid,
+        status=report.status,
+        status_at=report.at,
+        error_code=report.error_code,
+    )
+
+
+def _confirmed(event: MessageStatusChanged, attempt: int) -> MessageConfirmed:
+    return MessageConfirmed(
+        tenant_id=event.tenant_id,
+        traceparent=event.traceparent,
+        message_id=event.message_id,
+        attempt=attempt,
+        wamid=event.wamid,
+    )
 
 
 async def _tell_inbound(unit: Unit, inbound: Sequence[tuple[WebhookSource, Inbound, str | None]]) -> None:

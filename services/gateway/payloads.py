@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.origins import is_bare
 from services.gateway.domain.status import Status
-from shared.events.catalogue import Tier
+from shared.events.catalogue import OnUnknown, Profile, Provider, Tier
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
 
@@ -18,6 +18,10 @@ BATCH_LIMIT: Final = 10_000
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, StringConstraints(max_length=500)]
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
+AccountSid = Annotated[str, StringConstraints(pattern=r"^AC[0-9a-f]{32}$")]
+PortfolioId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+PerSecond = Annotated[int, Field(ge=1, le=1_000)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
 def _visible(secret: SecretStr) -> SecretStr:
@@ -90,8 +94,18 @@ class SendMessage(Body):
     scheduled_time: Moment | None = Field(None, description="Earliest moment to send; the past means now.")
     expires_at: Moment | None = Field(None, description="Not sent after this moment.")
     priority: Priority = Priority.NORMAL
+    on_unknown: OnUnknown = Field(
+        OnUnknown.WAIT,
+        description="What to do where the provider's answer was lost and no report has come within the grace time: `wait` says "
+        "so and sends nothing, a later report still settles it; `resend` sends it once more, and it may arrive twice.",
+    )
     reference: str | None = Field(None, max_length=255, description="Your own id; kept and given back.")
     metadata: dict[MetadataKey, MetadataValue] | None = Field(None, max_length=50)
+
+    @property
+    def is_small(self) -> bool:
+        """True where the limits of its fields keep its shortest form below 64 KiB."""
+        return self.template is None and self.metadata is None
 
 
 class MessageBatch(RootModel[Annotated[list[SendMessage], Field(min_length=1, max_length=BATCH_LIMIT)]]):
@@ -139,6 +153,13 @@ class MessageError(Model):
     detail: str | None = None
 
 
+class WaitingFor(Model):
+    """Why a message that was put back waits; from `until` on it may be tried again."""
+
+    code: str
+    until: AwareDatetime
+
+
 class MessageView(Model):
     """A message as its tenant sees it."""
 
@@ -151,10 +172,12 @@ class MessageView(Model):
     priority: Priority
     scheduled_time: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
+    on_unknown: OnUnknown
     reference: str | None = None
     metadata: dict[str, str] | None = None
     provider_id: str | None = Field(None, description="The provider's id (wamid), once it took the message.")
     error: MessageError | None = None
+    waiting_for: WaitingFor | None = Field(None, description="There where the message was put back and has not left since.")
     trace_id: str | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -178,36 +201,86 @@ class MessageQuery(PageQuery):
 
 
 class ConnectNumber(Body):
-    """A business number. Secrets are sealed at rest and never shown again."""
+    """A business number. Secrets are sealed at rest and never shown again. With the Cloud API `phone_number_id`, `waba_id`,
+    `app_secret` and `verify_token` are needed; with Twilio `account_id`, and the access token is the account's auth token."""
 
-    phone_number_id: ProviderId = Field(examples=["106540352242922"])
-    waba_id: ProviderId = Field(examples=["102290129340398"])
+    provider: Provider = Field(Provider.CLOUD_API, description="Whose API the number's messages go through.")
+    phone_number_id: ProviderId | None = Field(
+        None,
+        examples=["106540352242922"],
+        description="The Cloud API's id; with Twilio the number's digits, which is the default.",
+    )
+    waba_id: ProviderId | None = Field(None, examples=["102290129340398"], description="The Cloud API's account.")
+    account_id: AccountSid | None = Field(None, description="Twilio's account (`AC…`).")
     display_number: str = Field(max_length=40, examples=["+15550783881"])
     access_token: HeaderSecret = Field(min_length=1, max_length=2_000)
-    app_secret: SecretStr = Field(min_length=1, max_length=500)
-    verify_token: SecretStr = Field(min_length=1, max_length=500)
-    provider_url: ProviderUrl = HttpUrl("https://graph.facebook.com")
-    messages_per_second: int = Field(80, ge=1, le=1_000)
+    app_secret: SecretStr | None = Field(None, min_length=1, max_length=500, description="Signs the Cloud API's webhooks.")
+    verify_token: SecretStr | None = Field(None, min_length=1, max_length=500, description="Opens the Cloud API's handshake.")
+    provider_url: ProviderUrl | None = Field(None, description="Where the provider's API is, if not at its usual place.")
+    messages_per_second: PerSecond = 80
+    profile: Profile = Field(
+        Profile.CLOUD,
+        description="How priorities share the number: `cloud` by reserved shares of its rate, `device` by a limit per minute each.",
+    )
+    calls_per_hour: Count | None = Field(None, description="Calls of the provider's API an hour at most.")
+    portfolio_id: PortfolioId | None = Field(None, description="Numbers of one portfolio share `unique_users_per_day`.")
+    unique_users_per_day: Count | None = Field(
+        None, description="The provider's messaging limit: users written to within 24 hours who have not written first."
+    )
 
 
 class ChangeNumber(Body):
-    """What is left out stays as it is."""
+    """What is left out stays as it is. `calls_per_hour`, `portfolio_id` and `unique_users_per_day` go away with null."""
 
     display_number: str | None = Field(None, max_length=40)
-    access_token: HeaderSecret | None = Field(None, min_length=1, max_length=2_000)
+    access_token: HeaderSecret | None = Field(
+        None, min_length=1, max_length=2_000, description="A new one ends a pause that the provider has caused."
+    )
     app_secret: SecretStr | None = Field(None, min_length=1, max_length=500)
     verify_token: SecretStr | None = Field(None, min_length=1, max_length=500)
     provider_url: ProviderUrl | None = Field(None, description="A new place needs `access_token` too.")
-    messages_per_second: int | None = Field(None, ge=1, le=1_000)
+    messages_per_second: PerSecond | None = None
+    profile: Profile | None = None
+    calls_per_hour: Count | None = None
+    portfolio_id: PortfolioId | None = None
+    unique_users_per_day: Count | None = None
+
+
+class PauseNumber(Body):
+    """Why; for those who find the number paused."""
+
+    reason: str | None = Field(None, min_length=1, max_length=500, examples=["Complaints are being looked into."])
+
+
+class Pause(Model):
+    """Why nothing is sent from a number. `number.paused`: its tenant wants it so; every other code is the provider's."""
+
+    code: str
+    detail: str | None = None
+    at: AwareDatetime
+
+
+class NumberStatus(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
 
 
 class NumberView(Model):
     id: str
+    provider: Provider
     phone_number_id: str
-    waba_id: str
+    waba_id: str | None = None
+    account_id: str | None = None
     display_number: str
     provider_url: str
+    callback_url: str | None = Field(None, description="Where Twilio reports; it is told with each message.")
     messages_per_second: int
+    profile: Profile
+    calls_per_hour: int | None = None
+    portfolio_id: str | None = None
+    unique_users_per_day: int | None = None
+    status: NumberStatus
+    paused: Pause | None = None
     created_at: AwareDatetime
 
 

@@ -17,8 +17,14 @@ def _parsable(origins: str) -> str:
 
 class GatewaySettings(Group):
     archive_url: str = Field("http://127.0.0.1:8083", description="Base URL of the archive's HTTP interface.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="Where providers reach this gateway; Twilio is told with each message to report below it. Empty: "
+        "`http://127.0.0.1:` and the port.",
+    )
     provider_origins: Annotated[str, AfterValidator(_parsable)] = Field(
-        "https://graph.facebook.com",
+        "https://graph.facebook.com,https://api.twilio.com",
         description="Origins, separated by commas, that a number's provider_url may have: access tokens are sent nowhere else. "
         "A sandbox on this machine is `http://127.0.0.1:*`.",
     )

@@ -4,32 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.gateway.domain.status import RANKS, Status, changes_of
+from services.gateway.domain.state import Change, State, changes_of, told
+from services.gateway.domain.status import RANKS, Status
 from services.gateway.store import messages
-from shared.bus.outbox import Outbox
+from services.gateway.store.messages import Key
+from shared.bus.outbox import Outbox, Unit
 from shared.events.catalogue import MessageConfirmed, MessageUnsettled
 from shared.events.event import Event
 
 
 async def track(outbox: Outbox, events: Sequence[Event]) -> None:
-    """Write what the events tell; telling twice changes nothing.
+    """Write what the events tell, each message once; telling twice changes nothing.
 
     A report can come before the sender says that it does not know the outcome; then it is confirmed here, otherwise where the
     report is read (`ingest`). Both hold the message's row, so one of them sees the other.
     """
+    changes: dict[Key, list[Change]] = {}
+    for event in events:
+        for change in changes_of(event):
+            changes.setdefault((change.tenant_id, change.message_id), []).append(change)
     async with outbox.transaction() as unit:
-        applied = await messages.apply(unit.connection, [change for event in events for change in changes_of(event)])
+        before: dict[Key, State] = {}
+        after: list[tuple[Key, State]] = []
+        for row in await messages.lock(unit.connection, changes):
+            key = row["tenant_id"], row["id"]
+            before[key] = messages.state_of(row)
+            state, _ = told(before[key], changes[key])
+            if state != before[key]:
+                after.append((key, state))
+        await messages.write(unit.connection, after)
         for event in events:
-            if not isinstance(event, MessageUnsettled):
-                continue
-            before = applied.before.get(event.message_id)
-            if before is not None and before["wamid"] is not None and RANKS[Status(before["status"])] >= RANKS[Status.SENT]:
-                unit.emit(
-                    MessageConfirmed(
-                        tenant_id=event.tenant_id,
-                        traceparent=event.traceparent,
-                        message_id=event.message_id,
-                        attempt=event.attempt,
-                        wamid=before["wamid"],
-                    )
-                )
+            if isinstance(event, MessageUnsettled):
+                _confirm(unit, event, before.get((event.tenant_id, event.message_id)))
+
+
+def _confirm(unit: Unit, event: MessageUnsettled, before: State | None) -> None:
+    """Tell that the provider has the message, where a report has said so before the sender says that it does not know."""
+    if before is None or before.wamid is None or RANKS[before.status] < RANKS[Status.SENT]:
+        return
+    unit.emit(
+        MessageConfirmed(
+            tenant_id=event.tenant_id,
+            traceparent=event.traceparent,
+            message_id=event.message_id,
+            attempt=event.attempt,
+            wamid=before.wamid,
+        )
+    )

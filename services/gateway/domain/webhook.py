@@ -10,10 +10,10 @@ import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from shared.events.catalogue import DeliveryStatus
-from shared.ids import MessageId, is_id
+from shared.ids import MESSAGE_ID_PATTERN, MessageId
 
 _CONTENT_KEYS: Final = (
     "text", "image", "video", "audio", "document", "sticker", "location", "contacts", "button", "interactive", "reaction", "order",
@@ -27,14 +27,15 @@ _STATUSES: Final = {
     "failed": DeliveryStatus.FAILED,
 }
 _WA_ID: Final = re.compile(r"[0-9]{6,20}")
+_ATTEMPT: Final = re.compile(rf"({MESSAGE_ID_PATTERN[1:-1]})\.([0-9]{{1,6}})")
+_SECONDS: Final = re.compile("[0-9]{1,15}")
 _LATEST: Final = 4_102_444_800  # the year 2100
 _MILLISECONDS_FROM: Final = 100_000_000_000
 _LONGEST_ID: Final = 512
 _DEEPEST: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """One status of one message. `attempt` is there where the message left with our name on it."""
 
     phone_number_id: str
@@ -163,17 +164,15 @@ def _callback(value: Any) -> tuple[MessageId | None, int | None]:
     """Our name for the attempt, `<message id>.<attempt>`; anything else is somebody else's."""
     if not isinstance(value, str):
         return None, None
-    message_id, _, attempt = value.rpartition(".")
-    if not is_id(message_id, "msg") or not re.fullmatch("[0-9]{1,6}", attempt):
-        return None, None
-    return MessageId(message_id), int(attempt)
+    name = _ATTEMPT.fullmatch(value)
+    return (None, None) if name is None else (MessageId(name[1]), int(name[2]))
 
 
 def _time(value: Any) -> datetime | None:
     """Seconds since 1970 as text or number; milliseconds have been seen too."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    if isinstance(value, str) and not re.fullmatch("[0-9]{1,15}", value):
+    if isinstance(value, str) and not _SECONDS.fullmatch(value):
         return None
     seconds = int(value)
     if seconds >= _MILLISECONDS_FROM:

@@ -14,7 +14,8 @@ from aiohttp import web
 from services.gateway import cancel
 from services.gateway.accept import Acceptance, Numbers, rejected, store_in
 from services.gateway.domain.message import Message
-from services.gateway.domain.status import Status, readable
+from services.gateway.domain.status import Status
+from services.gateway.domain.timeline import Entry, entries_of, readable, waiting
 from services.gateway.idempotency import once
 from services.gateway.payloads import (
     BATCH_LIMIT,
@@ -28,6 +29,7 @@ from services.gateway.payloads import (
     Priority,
     SendMessage,
     TimelineEntry,
+    WaitingFor,
 )
 from services.gateway.store import messages as store
 from shared.bus.outbox import Outbox, Unit
@@ -189,7 +191,7 @@ class MessageRoutes:
         row = await store.find(self._pool, _tenant(request), message_id)
         if row is None:
             raise _unknown()
-        return json_response(_view(row, await store.timeline(self._pool, message_id)))
+        return json_response(_view(row, beside=await store.timeline_beside(self._pool, message_id)))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         data = await read_body(request, ())
@@ -229,7 +231,7 @@ def _bodies(request: web.Request, data: bytes) -> Sequence[SendMessage | list[Fi
         if items is None:
             raise
     else:
-        if len(data) <= BODY_LIMIT:
+        if len(data) <= BODY_LIMIT or (lines is None and all(body.is_small for body in bodies)):
             return bodies
         items = (_array_items(data) if lines is None else lines) or []
         if all(len(item) <= BODY_LIMIT for item in items):
@@ -270,12 +272,15 @@ def _batch_answer(admitted: Sequence[Message | Sequence[FieldError]], *, accepte
     return {"accepted": accepted, "rejected": len(admitted) - accepted, "results": results}
 
 
-def _view(row: asyncpg.Record, timeline: Sequence[asyncpg.Record] | None = None) -> MessageView:
+def _view(row: asyncpg.Record, beside: Sequence[asyncpg.Record] | None = None) -> MessageView:
+    """The message; with its timeline where what stands `beside` its row was looked up."""
     content = orjson.loads(row["content"])
-    code = row["error_code"]
+    code, status = row["error_code"], Status(row["status"])
+    entries = _entries(row["timeline"], beside or ())
+    put_back = waiting(status, entries)
     return MessageView(
         id=row["id"],
-        status=Status(row["status"]),
+        status=status,
         to=row["recipient"],
         from_=row["number_id"],
         type=content["type"],
@@ -283,20 +288,25 @@ def _view(row: asyncpg.Record, timeline: Sequence[asyncpg.Record] | None = None)
         priority=Priority.of(row["tier"]),
         scheduled_time=row["scheduled_at"],
         expires_at=row["expires_at"],
+        on_unknown=row["on_unknown"],
         reference=row["reference"],
         metadata=None if row["metadata"] is None else orjson.loads(row["metadata"]),
         provider_id=row["wamid"],
         error=None if code is None else MessageError(code=code, detail=row["error_detail"]),
+        waiting_for=None if put_back is None else WaitingFor(code=put_back[0], until=put_back[1]),
         trace_id=trace_id_of(row["traceparent"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
-        timeline=None if timeline is None else _timeline(timeline),
+        timeline=None if beside is None else [TimelineEntry(status=e.status, at=e.at, code=e.code) for e in entries],
     )
 
 
-def _timeline(rows: Sequence[asyncpg.Record]) -> list[TimelineEntry]:
-    entries = readable((Status(row["status"]), row["at"], row["code"]) for row in rows)
-    return [TimelineEntry(status=status, at=at, code=code) for status, at, code in entries]
+def _entries(timeline: str, beside: Sequence[asyncpg.Record]) -> list[Entry]:
+    """The timeline in the order things happened, with what a former version wrote beside it."""
+    entries = entries_of(timeline)
+    known = {(entry.status, entry.at) for entry in entries}
+    former = (Entry(Status(row["status"]), row["at"], row["code"]) for row in beside)
+    return readable([*entries, *(entry for entry in former if (entry.status, entry.at) not in known)])
 
 
 def _encode_cursor(message_id: str) -> str:

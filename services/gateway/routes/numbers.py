@@ -1,4 +1,4 @@
-"""Business numbers: connect, change, look. Secrets go in and never come out."""
+"""Business numbers: connect, change, pause, resume, look. Secrets go in and never come out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from typing import Final
 import asyncpg
 from aiohttp import web
 
+from services.gateway.connections import Connections
 from services.gateway.idempotency import once
-from services.gateway.numbers import Connections, NumberDirectory
-from services.gateway.payloads import ChangeNumber, ConnectNumber, NumberPage, NumberView, PageQuery
+from services.gateway.numbers import NumberDirectory
+from services.gateway.payloads import (
+    ChangeNumber,
+    ConnectNumber,
+    NumberPage,
+    NumberStatus,
+    NumberView,
+    PageQuery,
+    Pause,
+    PauseNumber,
+)
 from services.gateway.store import numbers as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import Rejected
+from shared.events.catalogue import Profile, Provider
 from shared.http.problem import Problem
 from shared.http.requests import read_body, read_query, validate
 from shared.http.responses import json_bytes, json_response
@@ -45,7 +56,24 @@ class NumberRoutes:
                 request=ConnectNumber,
                 responses={201: NumberView, 409: Problem},
                 idempotent=True,
-                description="Point the number's webhook at /api/webhooks/whatsapp with the same verify token.",
+                description="With the Cloud API, point the number's webhook at /api/webhooks/whatsapp with the same verify token. "
+                "Twilio is told with each message where to report: at `callback_url`.",
+                request_examples={
+                    "cloud_api": {
+                        "phone_number_id": "106540352242922",
+                        "waba_id": "102290129340398",
+                        "display_number": "+15550783881",
+                        "access_token": "EAA…",
+                        "app_secret": "…",
+                        "verify_token": "…",
+                    },
+                    "twilio": {
+                        "provider": "twilio",
+                        "account_id": "AC00000000000000000000000000000000",
+                        "display_number": "+15550783881",
+                        "access_token": "the account's auth token",
+                    },
+                },
             ),
             Route("GET", "/api/numbers", self.list, "List numbers", TAG, query=PageQuery, responses={200: NumberPage}),
             Route("GET", f"/api/numbers/{_ID}", self.get, "One number", TAG, responses={200: NumberView, 404: Problem}),
@@ -59,6 +87,27 @@ class NumberRoutes:
                 responses={200: NumberView, 404: Problem, 409: Problem},
                 idempotent=True,
             ),
+            Route(
+                "POST",
+                f"/api/numbers/{_ID}/pause",
+                self.pause,
+                "Send nothing from a number",
+                TAG,
+                request=PauseNumber,
+                responses={200: NumberView, 404: Problem, 409: Problem},
+                idempotent=True,
+                description="Its messages wait; what comes in is taken. The body may be left out. Pausing twice is fine.",
+            ),
+            Route(
+                "POST",
+                f"/api/numbers/{_ID}/resume",
+                self.resume,
+                "Send from a number again",
+                TAG,
+                responses={200: NumberView, 404: Problem, 409: Problem},
+                idempotent=True,
+                description="Whoever paused it: its tenant, or the provider by an answer. Resuming twice is fine.",
+            ),
         ]
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
@@ -68,11 +117,10 @@ class NumberRoutes:
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
             row = await self._connections.connect(unit, tenant_id, body)
-            return 201, json_bytes(_view(row))
+            self._directory.forget(tenant_id, row["phone_number_id"])
+            return 201, json_bytes(self._view(row))
 
-        response = await once(self._outbox, request, data, effect)
-        self._directory.forget(tenant_id, body.phone_number_id)
-        return response
+        return await once(self._outbox, request, data, effect)
 
     async def change(self, request: web.Request) -> web.StreamResponse:
         data = await read_body(request)
@@ -82,7 +130,28 @@ class NumberRoutes:
         async def effect(unit: Unit) -> tuple[int, bytes]:
             row = await self._connections.change(unit, tenant_id, request.match_info["number_id"], body)
             self._directory.forget(tenant_id, row["phone_number_id"])
-            return 200, json_bytes(_view(row))
+            return 200, json_bytes(self._view(row))
+
+        return await once(self._outbox, request, data, effect)
+
+    async def pause(self, request: web.Request) -> web.StreamResponse:
+        data = await read_body(request)
+        body = validate(PauseNumber, data) if data.strip() else PauseNumber()
+
+        async def effect(unit: Unit) -> tuple[int, bytes]:
+            row = await self._connections.pause(
+                unit, TenantId(request[TENANT_ID]), request.match_info["number_id"], body.reason
+            )
+            return 200, json_bytes(self._view(row))
+
+        return await once(self._outbox, request, data, effect)
+
+    async def resume(self, request: web.Request) -> web.StreamResponse:
+        data = await read_body(request, ())
+
+        async def effect(unit: Unit) -> tuple[int, bytes]:
+            row = await self._connections.resume(unit, TenantId(request[TENANT_ID]), request.match_info["number_id"])
+            return 200, json_bytes(self._view(row))
 
         return await once(self._outbox, request, data, effect)
 
@@ -93,14 +162,32 @@ class NumberRoutes:
         rows = await store.page(self._pool, TenantId(request[TENANT_ID]), after=query.cursor, limit=query.limit + 1)
         page = rows[: query.limit]
         more = page[-1]["id"] if len(rows) > query.limit else None
-        return json_response(NumberPage(data=[_view(row) for row in page], next_cursor=more))
+        return json_response(NumberPage(data=[self._view(row) for row in page], next_cursor=more))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         row = await store.find(self._pool, TenantId(request[TENANT_ID]), request.match_info["number_id"])
         if row is None:
             raise Rejected("number.unknown", "There is no such number.", 404)
-        return json_response(_view(row))
+        return json_response(self._view(row))
 
-
-def _view(row: asyncpg.Record) -> NumberView:
-    return NumberView(**{name: row[name] for name in NumberView.model_fields})
+    def _view(self, row: asyncpg.Record) -> NumberView:
+        is_twilio = row["provider"] == Provider.TWILIO
+        code = row["paused_code"]
+        return NumberView(
+            id=row["id"],
+            provider=Provider(row["provider"]),
+            phone_number_id=row["phone_number_id"],
+            waba_id=None if is_twilio else row["waba_id"],
+            account_id=row["waba_id"] if is_twilio else None,
+            display_number=row["display_number"],
+            provider_url=row["provider_url"],
+            callback_url=self._connections.callback_url(row),
+            messages_per_second=row["messages_per_second"],
+            profile=Profile(row["profile"]),
+            calls_per_hour=row["calls_per_hour"],
+            portfolio_id=row["portfolio_id"],
+            unique_users_per_day=row["unique_users_per_day"],
+            status=NumberStatus(row["status"]),
+            paused=None if code is None else Pause(code=code, detail=row["paused_detail"], at=row["paused_at"]),
+            created_at=row["created_at"],
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +14,33 @@ from shared.ids import TenantId
 
 sql = Queries(Path(__file__).with_name("queries.sql"))
 INSERT_NUMBER: Final = sql["insert_number"]
+LOCK_NUMBER: Final = sql["lock_number"]
 UPDATE_NUMBER: Final = sql["update_number"]
 SELECT_NUMBERS: Final = sql["select_numbers"]
 SELECT_NUMBER: Final = sql["select_number"]
 SELECT_NUMBERS_BY_PROVIDER_ID: Final = sql["select_numbers_by_provider_id"]
 SELECT_NUMBERS_BY_ACCOUNT: Final = sql["select_numbers_by_account"]
+SELECT_NUMBER_CALLED_BACK: Final = sql["select_number_called_back"]
 VERIFY_TOKEN_KNOWN: Final = sql["verify_token_known"]
+
+
+CHANGEABLE: Final = (
+    "display_number",
+    "provider_url",
+    "messages_per_second",
+    "profile",
+    "calls_per_hour",
+    "portfolio_id",
+    "unique_users_per_day",
+    "sealed_access_token",
+    "sealed_app_secret",
+    "verify_token_digest",
+    "status",
+    "paused_code",
+    "paused_detail",
+    "paused_at",
+)
+"""As `update_number` lists them."""
 
 
 async def insert(connection: Connection, *values: object) -> asyncpg.Record | None:
@@ -27,9 +48,17 @@ async def insert(connection: Connection, *values: object) -> asyncpg.Record | No
     return await connection.fetchrow(INSERT_NUMBER, *values)
 
 
-async def update(connection: Connection, *values: object) -> asyncpg.Record | None:
-    """The record under its next revision, or None where the tenant has no such number. `values` as the query lists them."""
-    return await connection.fetchrow(UPDATE_NUMBER, *values)
+async def lock(connection: Connection, tenant_id: TenantId, number_id: str) -> asyncpg.Record | None:
+    """The tenant's number of that id, nobody else's to change until the transaction ends."""
+    return await connection.fetchrow(LOCK_NUMBER, tenant_id, number_id)
+
+
+async def update(connection: Connection, locked: asyncpg.Record, changes: Mapping[str, object]) -> asyncpg.Record:
+    """The locked record with these of its `CHANGEABLE` fields changed, under its next revision."""
+    values = [changes.get(name, locked[name]) for name in CHANGEABLE]
+    row = await connection.fetchrow(UPDATE_NUMBER, locked["tenant_id"], locked["id"], *values)
+    assert row is not None  # it is locked
+    return row
 
 
 async def page(pool: Pool, tenant_id: TenantId, *, after: str | None, limit: int) -> list[asyncpg.Record]:
@@ -50,6 +79,11 @@ async def by_provider_ids(pool: Pool, phone_number_ids: Iterable[str]) -> list[a
 async def by_accounts(pool: Pool, account_ids: Iterable[str]) -> list[asyncpg.Record]:
     """Numbers by their WABA, whosever they are; for webhooks only."""
     return await pool.fetch(SELECT_NUMBERS_BY_ACCOUNT, list(account_ids))
+
+
+async def of_callback(pool: Pool, number_id: str, provider: str) -> list[asyncpg.Record]:
+    """The number that a provider's callback names, whosever it is; none or one. For webhooks only."""
+    return await pool.fetch(SELECT_NUMBER_CALLED_BACK, number_id, provider)
 
 
 async def verify_token_known(pool: Pool, digest: bytes) -> bool:

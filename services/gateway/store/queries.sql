@@ -21,19 +21,23 @@ UPDATE api_keys SET revoked_at = now() WHERE key_id = $1 AND revoked_at IS NULL
 
 -- name: insert_number
 -- Takes a number's record; returns it, or nothing where the phone number id is taken.
-INSERT INTO numbers (id, tenant_id, phone_number_id, waba_id, display_number, provider_url, messages_per_second,
-                     sealed_access_token, sealed_app_secret, verify_token_digest)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO numbers (id, tenant_id, provider, phone_number_id, waba_id, display_number, provider_url, messages_per_second, profile,
+                     calls_per_hour, portfolio_id, unique_users_per_day, sealed_access_token, sealed_app_secret,
+                     verify_token_digest)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (phone_number_id) DO NOTHING
 RETURNING *
 
+-- name: lock_number
+-- Takes tenant and id; locks the record, so that whoever changes it next sees the change, and returns it.
+SELECT * FROM numbers WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+
 -- name: update_number
--- Takes tenant, id and the new values, null for those that stay; returns the record under its next revision.
+-- Takes tenant and id of a locked record and all that can change of it; returns it under its next revision.
 UPDATE numbers
-SET revision = revision + 1,
-    display_number = coalesce($3, display_number), provider_url = coalesce($4, provider_url),
-    messages_per_second = coalesce($5, messages_per_second), sealed_access_token = coalesce($6, sealed_access_token),
-    sealed_app_secret = coalesce($7, sealed_app_secret), verify_token_digest = coalesce($8, verify_token_digest)
+SET revision = revision + 1, display_number = $3, provider_url = $4, messages_per_second = $5, profile = $6, calls_per_hour = $7,
+    portfolio_id = $8, unique_users_per_day = $9, sealed_access_token = $10, sealed_app_secret = $11, verify_token_digest = $12,
+    status = $13, paused_code = $14, paused_detail = $15, paused_at = $16
 WHERE tenant_id = $1 AND id = $2
 RETURNING *
 
@@ -51,57 +55,39 @@ SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers WHERE phon
 
 -- name: select_numbers_by_account
 -- Takes WABA ids; returns their numbers, whosever they are.
-SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers WHERE waba_id = ANY($1::text[]) ORDER BY id
+SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers
+WHERE waba_id = ANY($1::text[]) AND provider = 'cloud_api' ORDER BY id
+
+-- name: select_number_called_back
+-- Takes a number id that a callback names, and the provider; returns the number, whosever it is.
+SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers WHERE id = $1 AND provider = $2
 
 -- name: verify_token_known
 -- Takes a digest; true where a number has that verify token.
 SELECT EXISTS (SELECT FROM numbers WHERE verify_token_digest = $1)
 
--- name: insert_messages
--- Takes columns as arrays.
-INSERT INTO messages (id, tenant_id, number_id, recipient, content, tier, status, status_rank, scheduled_at, expires_at, reference,
-                      metadata, traceparent, created_at, updated_at)
-SELECT id, tenant_id, number_id, recipient, content::jsonb, tier, status, status_rank, scheduled_at, expires_at, reference,
-       metadata::jsonb, traceparent, at, at
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::smallint[],
-            $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::timestamptz[])
-    AS t (id, tenant_id, number_id, recipient, content, tier, status, status_rank, scheduled_at, expires_at, reference, metadata,
-          traceparent, at)
-
--- name: insert_timeline
--- Takes entries as arrays; returns those that were not there.
-INSERT INTO timeline (message_id, status, at, code)
-SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[])
-ON CONFLICT DO NOTHING
-RETURNING message_id, status, at
-
--- name: raise_status
--- Takes messages with tenant, status, rank, time, wamid, code and detail; a message that stands as high stays, but learns
--- its wamid.
-UPDATE messages
-SET status = CASE WHEN t.rank > status_rank THEN t.status ELSE messages.status END,
-    error_code = CASE WHEN t.rank > status_rank THEN t.code ELSE error_code END,
-    error_detail = CASE WHEN t.rank > status_rank THEN t.detail ELSE error_detail END,
-    status_rank = greatest(t.rank, status_rank),
-    wamid = coalesce(messages.wamid, t.wamid),
-    updated_at = greatest(updated_at, t.at)
-FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::text[], $7::text[], $8::text[])
-    AS t (id, tenant_id, status, rank, at, wamid, code, detail)
-WHERE messages.id = t.id AND messages.tenant_id = t.tenant_id
-  AND (t.rank > status_rank OR (messages.wamid IS NULL AND t.wamid IS NOT NULL))
-
 -- name: lock_messages
--- Takes tenants and message ids; locks the rows in one order, so that two batches never wait for each other; returns them as they are.
-SELECT messages.id, status, wamid FROM messages JOIN unnest($1::text[], $2::text[]) AS t (tenant_id, id) USING (tenant_id, id)
+-- Takes tenants and message ids; locks the rows in one order, so that two batches never wait for each other; returns where they stand.
+SELECT tenant_id, messages.id, number_id, traceparent, status, wamid, error_code, error_detail, updated_at, timeline
+FROM messages JOIN unnest($1::text[], $2::text[]) AS t (tenant_id, id) USING (tenant_id, id)
 ORDER BY tenant_id, messages.id FOR UPDATE OF messages
+
+-- name: write_states
+-- Takes locked messages, by tenant and id, and all that is kept of where they stand now; an empty text stands for null.
+UPDATE messages
+SET status = t.status, status_rank = t.rank, wamid = nullif(t.wamid, ''), error_code = nullif(t.code, ''),
+    error_detail = nullif(t.detail, ''), updated_at = t.at, timeline = t.timeline
+FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[])
+    AS t (tenant_id, id, status, rank, wamid, code, detail, at, timeline)
+WHERE messages.tenant_id = t.tenant_id AND messages.id = t.id
 
 -- name: select_message
 -- Takes tenant and id.
 SELECT * FROM messages WHERE tenant_id = $1 AND id = $2
 
 -- name: select_timeline
--- Takes a message id; returns its entries in the order they happened.
-SELECT status, at, code FROM timeline WHERE message_id = $1 ORDER BY at
+-- Takes a message id; returns the entries that a former version of the gateway wrote beside the message's row.
+SELECT status, at, code FROM timeline WHERE message_id = $1
 
 -- name: select_messages
 -- Takes tenant, id to start before and limit; returns a page, newest first.
@@ -110,11 +96,6 @@ SELECT * FROM messages WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $
 -- name: select_messages_by_status
 -- Takes tenant, id to start before, limit and status; returns a page, newest first.
 SELECT * FROM messages WHERE tenant_id = $1 AND id < $2 AND status = $4 ORDER BY id DESC LIMIT $3
-
--- name: select_reported
--- Takes tenants and message ids; returns the numbers and traces of those that are theirs, for reports.
-SELECT messages.id, number_id, traceparent
-FROM messages JOIN unnest($1::text[], $2::text[]) AS t (tenant_id, id) USING (tenant_id, id)
 
 -- name: claim_key
 -- Takes tenant, route, key and fingerprint; returns a row where the key is new. Waits for a transaction that has just claimed it.
@@ -141,8 +122,14 @@ DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
 INSERT INTO webhooks (tenant_id, body, traceparent) SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[])
 
 -- name: claim_webhooks
--- Takes a limit; locks and returns the oldest payloads that wait, skipping those another replica works on.
-SELECT id, tenant_id, body, traceparent FROM webhooks WHERE quarantined IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+-- Takes a limit of payloads and one of bytes; locks the oldest payloads that wait, skipping those another replica works on; returns
+-- those that begin within the bytes.
+WITH locked AS MATERIALIZED (
+    SELECT id, tenant_id, body, traceparent FROM webhooks WHERE quarantined IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+SELECT id, tenant_id, body, traceparent
+FROM (SELECT *, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before FROM locked) AS sized
+WHERE before < $2 ORDER BY id
 
 -- name: delete_webhooks
 -- Takes ids; those payloads were understood whole.

@@ -25,9 +25,9 @@ async def insert(pool: Pool, payloads: Sequence[tuple[TenantId, bytes, str | Non
     await pool.execute(INSERT_WEBHOOKS, [p[0] for p in payloads], [p[1] for p in payloads], [p[2] for p in payloads])
 
 
-async def claim(connection: Connection, *, limit: int) -> list[asyncpg.Record]:
-    """The oldest that wait, locked until the transaction ends."""
-    return await connection.fetch(CLAIM_WEBHOOKS, limit)
+async def claim(connection: Connection, *, limit: int, limit_bytes: int) -> list[asyncpg.Record]:
+    """The oldest that wait, locked until the transaction ends: so many, and so many bytes of them, at most, but one at least."""
+    return await connection.fetch(CLAIM_WEBHOOKS, limit, limit_bytes)
 
 
 async def delete(connection: Connection, ids: Sequence[int]) -> None:

@@ -36,8 +36,9 @@ class Reader:
             tenant_id = await tenants.create(connection, "Acme")
             number_id = new_id("num")
             secret = Sealer(MASTER_KEY).seal(tenant_id, "numbers.app_secret", number_id, "secret-1001")
-            values = (number_id, tenant_id, "1001", "1", "+1", "https://graph.facebook.com", 80, "-", secret, b"-")
-            assert await numbers.insert(connection, *values)
+            account = (number_id, tenant_id, "cloud_api", "1001", "1", "+1", "https://graph.facebook.com")
+            limits = (80, "cloud", None, None, None)
+            assert await numbers.insert(connection, *account, *limits, "-", secret, b"-")
         return cls(pool, tenant_id)
 
     async def store(self, *payloads: Any) -> None:

@@ -116,7 +116,8 @@ async def serving(database: Database) -> AsyncIterator[Gateway]:
         http=HttpSettings(port=0),
         security=SecuritySettings(master_key=SecretStr(MASTER_KEY), internal_token=SecretStr("internal")),
         gateway=GatewaySettings(
-            archive_url="http://127.0.0.1:9", provider_origins="https://graph.facebook.com,http://127.0.0.1:*"
+            archive_url="http://127.0.0.1:9",
+            provider_origins="https://graph.facebook.com,https://api.twilio.com,http://127.0.0.1:*",
         ),
     )
     bus: Bus = NoBus()  # type: ignore[assignment]  # nothing publishes: the outbox does not run

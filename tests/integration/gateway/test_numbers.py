@@ -140,3 +140,77 @@ async def test_a_stored_token_is_never_sent_to_a_new_place(gateway: Gateway) -> 
     assert await gateway.told() == []
     answer = await gateway.call("PATCH", f"/api/numbers/{number}", {**moved, "access_token": "EAAnew"}, tenant)
     assert (answer.status, answer.body["provider_url"]) == (200, "http://127.0.0.1:9")
+
+
+TWILIO = {
+    "provider": "twilio",
+    "account_id": "AC" + "0123456789abcdef" * 2,
+    "display_number": "+1 (555) 078-3881",
+    "access_token": "auth-token-of-twilio",
+}
+
+
+async def test_a_number_is_told_with_all_its_limits(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    limits = {
+        "messages_per_second": 1000,
+        "profile": "device",
+        "calls_per_hour": 5000,
+        "portfolio_id": "portfolio-1",
+        "unique_users_per_day": 250,
+    }
+    answer = await gateway.call("POST", "/api/numbers", {**BODY, **limits}, tenant)
+    assert answer.status == 201, answer.text
+    assert {name: answer.body[name] for name in limits} == limits
+    (event,) = await gateway.told()
+    assert isinstance(event, NumberConnected)
+    assert {name: event.model_dump()[name] for name in limits} == limits
+    assert (event.provider, event.account_id, event.callback_url, event.paused) == ("cloud_api", "1", None, None)
+    gone = {"calls_per_hour": None, "unique_users_per_day": None, "messages_per_second": None, "profile": None}
+    changed = await gateway.call("PATCH", f"/api/numbers/{answer.body['id']}", gone, tenant)
+    assert changed.body == {
+        name: value for name, value in answer.body.items() if name not in {"calls_per_hour", "unique_users_per_day"}
+    }
+    for wrong in ({"calls_per_hour": 0}, {"profile": "pigeon"}, {"portfolio_id": ""}, {"messages_per_second": 1001}):
+        refused = await gateway.call("PATCH", f"/api/numbers/{answer.body['id']}", wrong, tenant)
+        assert [fault["pointer"] for fault in refused.body["errors"]] == [f"/{name}" for name in wrong]
+
+
+async def test_a_twilio_number_is_told_where_to_report(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    answer = await gateway.call("POST", "/api/numbers", TWILIO, tenant)
+    assert answer.status == 201, answer.text
+    (event,) = await gateway.told()
+    assert isinstance(event, NumberConnected)
+    assert (event.provider, event.account_id, event.phone_number_id) == ("twilio", TWILIO["account_id"], "15550783881")
+    assert (event.display_number, event.provider_url) == ("+15550783881", "https://api.twilio.com")
+    assert event.callback_url == answer.body["callback_url"]
+    assert event.callback_url.endswith(f"/api/webhooks/twilio/{event.number_id}")
+    assert answer.body["account_id"] == TWILIO["account_id"]
+    assert "waba_id" not in answer.body
+
+
+async def test_a_new_auth_token_signs_twilios_callbacks_too(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    number = (await gateway.call("POST", "/api/numbers", TWILIO, tenant)).body["id"]
+
+    async def secret() -> str:
+        sealed = await gateway.pool.fetchval("SELECT sealed_app_secret FROM numbers WHERE id = $1", number)
+        return Sealer(MASTER_KEY).open(TenantId(tenant.tenant_id), "numbers.app_secret", number, sealed)
+
+    assert await secret() == TWILIO["access_token"]
+    assert (await gateway.call("PATCH", f"/api/numbers/{number}", {"access_token": "another"}, tenant)).status == 200
+    assert await secret() == "another"
+    refused = await gateway.call("PATCH", f"/api/numbers/{number}", {"app_secret": "x"}, tenant)
+    assert [(fault["pointer"], fault["code"]) for fault in refused.body["errors"]] == [("/app_secret", "field.surplus")]
+
+
+async def test_a_number_says_what_its_provider_lacks(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    answer = await gateway.call("POST", "/api/numbers", {**TWILIO, "account_id": None, "waba_id": "1"}, tenant)
+    assert answer.status == 422
+    assert {(fault["pointer"], fault["code"]) for fault in answer.body["errors"]} == {
+        ("/account_id", "field.missing"),
+        ("/waba_id", "field.surplus"),
+    }
+    assert await gateway.told() == []

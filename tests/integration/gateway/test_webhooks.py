@@ -8,9 +8,11 @@ import json
 from collections import Counter
 from typing import Any
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from services.gateway import ingest
 from services.gateway.domain import webhook
 from services.gateway.store import webhooks
 from shared.auth.seal import Sealer
@@ -272,6 +274,18 @@ async def test_a_payload_that_makes_the_reader_fail_is_set_aside_and_costs_itsel
     rows = await pool.fetch("SELECT id, quarantined FROM webhooks")
     assert [row["quarantined"] for row in rows] == ["ZeroDivisionError"]
     assert [line["webhook_id"] for line in lines if line["event"] == "webhook.unreadable"] == [rows[0]["id"]]
+
+
+async def test_no_more_is_read_at_once_than_there_is_room_for(
+    pool: Pool, bare_reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = [payload(value("1001", messages=[inbound(f"wamid.{index}")])) for index in range(5)]
+    await bare_reader.store(*payloads)
+    monkeypatch.setattr(ingest, "READ_BYTES", len(orjson.dumps(payloads[0])) + 1)
+    counts = []
+    while await bare_reader.read():
+        counts.append(len(await told(pool)))
+    assert [*counts, len(await told(pool))] == [2, 2, 1]
 
 
 async def test_a_database_that_is_away_sets_nothing_aside(

@@ -1,0 +1,137 @@
+"""Where a message stands, and what becomes of it when it is told of changes: in any order, any number of times, the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from services.gateway.domain.status import RANKS, Status
+from services.gateway.domain.timeline import entries_of, line_of, name_of
+from shared.events.catalogue import (
+    MessageCanceled,
+    MessageDeferred,
+    MessageExpired,
+    MessageFailed,
+    MessageReleased,
+    MessageSent,
+    MessageUnsettled,
+)
+from shared.events.event import Event
+from shared.ids import MessageId, TenantId
+
+UNCONFIRMED: Final = "unknown.unconfirmed"
+"""The last word on an unknown outcome where nothing is sent again."""
+_UNCONFIRMED_DETAIL: Final = (
+    "The provider may have the message: its answer was lost and no report has come within the grace time. It is not sent again; "
+    "a report that comes later still settles it."
+)
+MOST_LINES: Final = 200
+"""A message that is put back again and again, for days, keeps no longer timeline: then a deferral takes the last one's place."""
+
+
+class Change(NamedTuple):
+    """A state that a message was told to be in. `code` says why, where there is a why; `detail` is a sentence for the tenant.
+    `until` is there where it was put back, with `counted` where that was an attempt."""
+
+    message_id: MessageId
+    tenant_id: TenantId
+    status: Status
+    at: datetime
+    wamid: str | None = None
+    code: str | None = None
+    detail: str | None = None
+    until: datetime | None = None
+    counted: bool = False
+
+
+class State(NamedTuple):
+    """What is kept of where a message stands. `code` and `detail` belong to the status."""
+
+    status: Status
+    wamid: str | None
+    code: str | None
+    detail: str | None
+    updated_at: datetime
+    timeline: str
+
+
+def changes_of(event: Event) -> Sequence[Change]:
+    """The states that an event of the scheduler or the sender tells of. Raises `TypeError` for one that tells of none."""
+    match event:
+        case MessageSent():
+            name = (event.message_id, event.tenant_id)
+            return (
+                *_released(event),
+                Change(*name, Status.SENDING, event.started_at),
+                Change(*name, Status.SENT, event.occurred_at, event.wamid),
+            )
+        case MessageDeferred():
+            name = (event.message_id, event.tenant_id)
+            put_back = Change(
+                *name, Status.SCHEDULED, event.occurred_at, code=event.code, until=event.retry_at, counted=event.counted
+            )
+            return (*_released(event), put_back)
+        case MessageUnsettled():
+            name = (event.message_id, event.tenant_id)
+            detail = _UNCONFIRMED_DETAIL if event.code == UNCONFIRMED else None
+            return (
+                *_released(event),
+                Change(*name, Status.SENDING, event.started_at),
+                Change(*name, Status.UNKNOWN, event.occurred_at, code=event.code, detail=detail),
+            )
+        case MessageFailed():
+            name = (event.message_id, event.tenant_id)
+            failed = Change(*name, Status.FAILED, event.occurred_at, code=event.code, detail=event.detail)
+            return (*_released(event), failed)
+        case MessageCanceled():
+            return (Change(event.message_id, event.tenant_id, Status.CANCELED, event.occurred_at),)
+        case MessageExpired():
+            return (Change(event.message_id, event.tenant_id, Status.EXPIRED, event.occurred_at),)
+        case MessageReleased():  # a queue that an earlier version declared still brings it
+            return (Change(event.message_id, event.tenant_id, Status.QUEUED, event.occurred_at),)
+    raise TypeError(f"tells of no state: {event.event_name}")
+
+
+def _released(event: MessageSent | MessageFailed | MessageDeferred | MessageUnsettled) -> tuple[Change, ...]:
+    if event.released_at is None:
+        return ()
+    return (Change(event.message_id, event.tenant_id, Status.QUEUED, event.released_at),)
+
+
+def told(state: State, changes: Iterable[Change]) -> tuple[State, list[Change]]:
+    """The state after the changes, and those of them that the timeline did not hold yet. Status and time name an entry."""
+    status, wamid, code, detail, updated_at, timeline = state
+    new = []
+    top: Change | None = None
+    for change in changes:
+        wamid = wamid or change.wamid
+        name = name_of(change.status, change.at)
+        if name in timeline and any(line.startswith((f"{name}\n", f"{name} ")) for line in timeline.splitlines(keepends=True)):
+            continue
+        new.append(change)
+        if change.until is not None:  # what is put back keeps its status
+            timeline = _put_back(timeline, change, line_of(name, change.code, change.until))
+            continue
+        timeline += line_of(name, change.code)
+        if change.status is Status.QUEUED:  # told with what became of it, so it is over
+            continue
+        if RANKS[change.status] > RANKS[status] or (change.status is status and change.code == UNCONFIRMED):
+            top, status = change, change.status
+    if top is not None:
+        code, detail, updated_at = top.code, top.detail, max(updated_at, top.at)
+    return State(status, wamid, code, detail, updated_at, timeline), new
+
+
+def _put_back(timeline: str, change: Change, line: str) -> str:
+    """The timeline with the line of a deferral. One that says no more than the deferral before it takes that one's place, and the
+    release between them goes, so that a long wait stays one line."""
+    lines = timeline.splitlines(keepends=True)
+    is_released = bool(lines) and lines[-1].startswith(Status.QUEUED)
+    before = lines[:-1] if is_released else lines
+    last = entries_of(before[-1])[0] if before else None
+    if last is None or last.until is None:
+        return timeline + line
+    if (change.counted or last.code != change.code) and len(lines) < MOST_LINES:
+        return timeline + line
+    return "".join([*before[:-1], line if last.at < change.at else before[-1]])

@@ -1,0 +1,99 @@
+"""A message's timeline: every state it was ever told to be in, late and lower ones too.
+
+It is kept as text, a line per entry in the order they were told, `status time [code [until]]`:
+
+    accepted 2026-11-20T10:00:00.123456Z
+    scheduled 2026-11-20T10:00:01.002003Z limit.pair 2026-11-20T10:00:07.002003Z
+
+so that one write of the message's row carries it, and a person reads it as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from services.gateway.domain.status import RANKS, Status
+
+
+class Entry(NamedTuple):
+    """`code` says why, where there is a why; `until` is there where the message was put back: when it may be tried again."""
+
+    status: Status
+    at: datetime
+    code: str | None = None
+    until: datetime | None = None
+
+
+def name_of(status: Status, at: datetime) -> str:
+    """The part of a line that names its entry."""
+    return f"{status} {_text(at)}"
+
+
+def line_of(name: str, code: str | None = None, until: datetime | None = None) -> str:
+    """The entry as it is kept, line end included. Codes hold no blanks."""
+    if code is None:
+        return f"{name}\n"
+    return f"{name} {code}\n" if until is None else f"{name} {code} {_text(until)}\n"
+
+
+def entries_of(timeline: str) -> list[Entry]:
+    """What `line_of` wrote."""
+    return [_entry(*line.split(" ")) for line in timeline.splitlines()]
+
+
+def _entry(status: str, at: str, code: str | None = None, until: str | None = None) -> Entry:
+    return Entry(Status(status), datetime.fromisoformat(at), code, None if until is None else datetime.fromisoformat(until))
+
+
+def _text(moment: datetime) -> str:
+    """Equal moments give equal texts; whole seconds, which the provider tells, have no fraction."""
+    text = moment.isoformat()
+    if not text.endswith("+00:00"):
+        text = moment.astimezone(UTC).isoformat()
+    return f"{text[:-6]}Z"
+
+
+_REPORTED: Final = frozenset({Status.SENT, Status.DELIVERED, Status.READ})
+_ADMITTED: Final = frozenset({Status.ACCEPTED, Status.SCHEDULED})
+_SECOND: Final = timedelta(seconds=1)
+
+
+def readable(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries in the order things happened.
+
+    The provider tells whole seconds, which stand for any moment within them: such an entry stands behind the lower ones of its
+    second, and no entry shows an earlier time than the one before it. That a message was sent we know from the answer and again
+    from the report; it is shown once, and so are delivered and read.
+    """
+    rows = list(entries)
+
+    def happened(entry: Entry) -> datetime:
+        if entry.at.microsecond:
+            return entry.at
+        lower = [e.at for e in rows if RANKS[e.status] < RANKS[entry.status] and entry.at <= e.at < entry.at + _SECOND]
+        return max(lower, default=entry.at)
+
+    shown: list[Entry] = []
+    seen: set[Status] = set()
+    for entry in sorted(rows, key=lambda entry: (happened(entry), RANKS[entry.status], entry.at)):
+        if entry.status in seen and entry.status in _REPORTED:
+            continue
+        seen.add(entry.status)
+        before = shown[-1].at if shown else entry.at
+        shown.append(entry._replace(at=before) if timedelta() < before - entry.at < _SECOND else entry)
+    return shown
+
+
+def waiting(status: Status, entries: Sequence[Entry]) -> tuple[str, datetime] | None:
+    """Why a message has not left and when it may be tried again, where the last that happened to it is that it was put back. The
+    entries are `readable`; those of its acceptance come first, whatever the clocks of two machines say."""
+    if RANKS[status] >= RANKS[Status.SENT]:
+        return None
+    for entry in reversed(entries):
+        if entry.code is not None and entry.until is not None:
+            return entry.code, entry.until
+        if entry.status not in _ADMITTED:
+            return None
+    return None

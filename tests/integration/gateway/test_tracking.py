@@ -1,0 +1,178 @@
+"""What scheduler and sender tell of a message, as its tenant sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.gateway.track import track
+from shared.events.catalogue import (
+    MessageCanceled,
+    MessageConfirmed,
+    MessageDeferred,
+    MessageFailed,
+    MessageSent,
+    MessageUnsettled,
+    OnUnknown,
+)
+from shared.events.event import Event
+from shared.ids import MessageId, TenantId
+from tests.integration.gateway.serving import Gateway, Tenant
+from tests.support.told import silent_outbox
+
+START = datetime.now(UTC) + timedelta(hours=1)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+class Told:
+    """One message of a tenant's own, and what is told of it. Times are seconds after `START`, which is after its acceptance."""
+
+    def __init__(self, gateway: Gateway, tenant: Tenant, message: str) -> None:
+        self.gateway = gateway
+        self.tenant = tenant
+        self.ids: Any = {
+            "tenant_id": TenantId(tenant.tenant_id),
+            "message_id": MessageId(message),
+            "attempt": 1,
+        }
+
+    @classmethod
+    async def new(cls, gateway: Gateway, **body: Any) -> Told:
+        tenant = await gateway.new_tenant()
+        await gateway.connect(tenant, "1001")
+        return cls(gateway, tenant, await gateway.send(tenant, **body))
+
+    def sent(self, seconds: float) -> MessageSent:
+        return MessageSent(
+            **self.ids, wamid="wamid.1", released_at=at(seconds - 2), started_at=at(seconds - 1), occurred_at=at(seconds)
+        )
+
+    def deferred(self, seconds: float, code: str = "limit.pair", wait: float = 60) -> MessageDeferred:
+        return MessageDeferred(**self.ids, code=code, counted=False, retry_at=at(seconds + wait), occurred_at=at(seconds))
+
+    def unsettled(self, seconds: float, code: str = "provider.timeout") -> MessageUnsettled:
+        return MessageUnsettled(**self.ids, code=code, released_at=at(0.1), started_at=at(0.2), occurred_at=at(seconds))
+
+    async def tell(self, *events: Event) -> None:
+        await track(silent_outbox(self.gateway.pool, "gateway"), events)
+
+    async def shown(self) -> dict[str, Any]:
+        path = f"/api/messages/{self.ids['message_id']}"
+        return dict((await self.gateway.call("GET", path, tenant=self.tenant)).body)
+
+
+def statuses(shown: dict[str, Any]) -> list[str]:
+    return [entry["status"] for entry in shown["timeline"]]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_the_timeline_is_whole_without_the_release_being_told(times: int, gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    events = (message.deferred(1), message.sent(70))
+    versions = set()
+    for _ in range(times):
+        await message.tell(*events)
+        versions.add(await gateway.pool.fetchval("SELECT xmin FROM messages"))
+    assert len(versions) == 1, "told twice is written once"
+    shown = await message.shown()
+    assert (shown["status"], shown["provider_id"]) == ("sent", "wamid.1")
+    assert statuses(shown) == ["accepted", "scheduled", "queued", "sending", "sent"]
+    assert shown["timeline"][1]["code"] == "limit.pair"
+    assert "waiting_for" not in shown
+    assert "error" not in shown
+
+
+async def test_a_message_that_waits_says_why_and_until_when(gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    await message.tell(message.deferred(1))
+    shown = await message.shown()
+    assert (shown["status"], shown["waiting_for"]["code"]) == ("accepted", "limit.pair")
+    assert datetime.fromisoformat(shown["waiting_for"]["until"]) == at(61)
+    listed = (await gateway.call("GET", "/api/messages", tenant=message.tenant)).body["data"][0]
+    assert listed["waiting_for"] == shown["waiting_for"]
+    assert "timeline" not in listed
+    await message.tell(MessageCanceled(**{k: v for k, v in message.ids.items() if k != "attempt"}))
+    assert "waiting_for" not in await message.shown()
+
+
+async def test_when_nobody_reports_the_tenant_is_told_what_that_means(gateway: Gateway) -> None:
+    message = await Told.new(gateway, on_unknown="resend")
+    await message.tell(message.unsettled(1))
+    assert (await message.shown())["error"] == {"code": "provider.timeout"}
+    await message.tell(message.unsettled(900, "unknown.unconfirmed"), message.unsettled(1))
+    shown = await message.shown()
+    assert (shown["status"], shown["error"]["code"]) == ("unknown", "unknown.unconfirmed")
+    assert "may have the message" in shown["error"]["detail"]
+    assert statuses(shown) == ["accepted", "queued", "sending", "unknown", "unknown"]
+    await message.tell(message.sent(1_000))
+    assert "error" not in await message.shown()
+
+
+async def test_a_message_sent_again_waits_for_it_openly(gateway: Gateway) -> None:
+    message = await Told.new(gateway, on_unknown="resend")
+    await message.tell(message.unsettled(1), message.deferred(900, "unknown.resent", wait=0))
+    shown = await message.shown()
+    assert (shown["status"], shown["waiting_for"]["code"], shown["on_unknown"]) == ("unknown", "unknown.resent", "resend")
+
+
+async def test_an_outcome_that_is_known_by_a_report_is_confirmed_to_the_sender(gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    await message.tell(message.sent(1))
+    await message.tell(message.unsettled(2))
+    (event,) = await gateway.told()
+    assert isinstance(event, MessageConfirmed)
+    assert (event.message_id, event.attempt, event.wamid) == (message.ids["message_id"], 1, "wamid.1")
+    assert (await message.shown())["status"] == "sent"
+
+
+async def test_a_refusal_is_shown_with_its_sentence(gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    refused = MessageFailed(
+        **message.ids, code="provider.131026", detail="Undeliverable.", started_at=at(0.2), released_at=at(0.1)
+    )
+    await message.tell(refused)
+    shown = await message.shown()
+    assert (shown["status"], shown["error"]) == ("failed", {"code": "provider.131026", "detail": "Undeliverable."})
+
+
+async def test_what_is_told_of_another_tenants_message_changes_nothing(gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    stranger = Told(gateway, await gateway.new_tenant("Other"), message.ids["message_id"])
+    await stranger.tell(stranger.sent(1), stranger.unsettled(2))
+    assert (await message.shown())["status"] == "accepted"
+    assert await gateway.told() == []
+
+
+async def test_batches_that_share_messages_never_wait_for_each_other_in_a_circle(gateway: Gateway) -> None:
+    first = await Told.new(gateway)
+    others = [Told(gateway, first.tenant, await gateway.send(first.tenant)) for _ in range(20)]
+    messages = [first, *others]
+    forth, back = [m.sent(5) for m in messages], [m.deferred(1) for m in reversed(messages)]
+    async with asyncio.TaskGroup() as group:
+        for _ in range(5):
+            group.create_task(first.tell(*forth))
+            group.create_task(first.tell(*back))
+    for message in messages:
+        shown = await message.shown()
+        assert (shown["status"], statuses(shown)) == ("sent", ["accepted", "scheduled", "queued", "sending", "sent"])
+
+
+@pytest.mark.parametrize("choice", [None, "wait", "resend"])
+async def test_what_to_do_about_an_unknown_outcome_is_the_messages_own_choice(choice: str | None, gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    body = {"to": "+15551234567", "text": {"body": "hi"}, **({} if choice is None else {"on_unknown": choice})}
+    one = (await gateway.call("POST", "/api/messages", body, tenant)).body["id"]
+    many = (await gateway.call("POST", "/api/messages/batch", [body, body], tenant)).body["results"]
+    wanted = OnUnknown(choice or "wait")
+    assert [event.model_dump()["on_unknown"] for event in await gateway.told()] == [wanted] * 3
+    for message in [one, *(result["id"] for result in many)]:
+        shown = (await gateway.call("GET", f"/api/messages/{message}", tenant=tenant)).body
+        assert shown["on_unknown"] == wanted
+    assert (await gateway.call("POST", "/api/messages", {**body, "on_unknown": "shrug"}, tenant)).status == 422
