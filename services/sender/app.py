@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -9,12 +10,19 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from services.sender.caller import Caller
 from services.sender.calls import Calls
+from services.sender.clearance import Clearance
+from services.sender.conclude import Conclusions
 from services.sender.consumers import SUBSCRIPTIONS, subscribers
 from services.sender.deliver import Delivery
+from services.sender.domain.retry import RetryPolicy
+from services.sender.health import Health
 from services.sender.jobs import jobs
 from services.sender.journal import Journal
+from services.sender.limits import LimitSettings
 from services.sender.numbers import Numbers
+from services.sender.routes import OperatorRoutes
 from services.sender.settings import Settings
 from shared.auth.seal import Sealer
 from shared.bus.interface import Bus
@@ -22,8 +30,12 @@ from shared.bus.outbox import Outbox
 from shared.clock import SystemClock
 from shared.db.pool import check, open_pool
 from shared.http.client import open_client
+from shared.http.internal import internal
+from shared.http.routes import Access
 from shared.http.server import HttpServer
-from shared.limits.pacing import LocalPacing, RedisPacing
+from shared.limits.breaker import BreakerPolicy
+from shared.limits.breakers import Breakers
+from shared.limits.redis import RedisLimiter
 from shared.run import Component
 from shared.telemetry.tracing import Tracing
 
@@ -38,25 +50,38 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         settings.redis.url, socket_timeout=0.2, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 0), max_connections=50
     )
     stack.push_async_callback(redis.aclose)
+    own = settings.sender
     # Idle connections are dropped well before the provider closes them, so that a request rarely meets one that is going away.
-    session = await stack.enter_async_context(open_client(limit=settings.sender.concurrency, keepalive_seconds=15))
-    directory = Numbers(pool, Sealer(settings.security.master_key.get_secret_value()), clock)
+    session = await stack.enter_async_context(open_client(limit=own.concurrency, keepalive_seconds=15))
+    master_key = settings.security.master_key.get_secret_value()
+    limits = LimitSettings(
+        hashlib.sha256(f"limits:{master_key}".encode()).digest(),
+        (own.critical_per_minute, own.high_per_minute, own.normal_per_minute, own.low_per_minute),
+        own.tenant_per_second,
+        own.all_per_second,
+    )
+    directory = Numbers(pool, Sealer(master_key), clock, limits)
+    limiter = RedisLimiter(redis, clock, local_share=own.local_share)
+    breakers = Breakers(redis, BreakerPolicy(threshold=own.breaker_threshold, open_seconds=own.breaker_open_seconds), clock)
+    health = Health(breakers, limiter, clock)
+    clearance = Clearance(directory, health)
+    conclusions = Conclusions(directory, limiter, RetryPolicy(own.retry_attempts, own.retry_horizon_seconds), clock)
     calls = Calls(
         outbox,
-        session,
-        Journal(settings.sender.journal_folder),
-        tracing,
+        Caller(session, Journal(own.journal_folder), clearance, health, conclusions, tracing, clock),
+        limiter,
         clock,
-        concurrency=settings.sender.concurrency,
-        max_in_flight=settings.sender.max_in_flight,
+        concurrency=own.concurrency,
+        per_number=own.calls_per_number,
+        max_in_flight=own.max_in_flight,
     )
-    delivery = Delivery(outbox, directory, RedisPacing(redis, LocalPacing(clock)), calls, clock)
+    delivery = Delivery(outbox, directory, clearance, limiter, calls, clock)
     http = HttpServer(
         "sender",
-        (),
+        OperatorRoutes(directory, health, limiter, calls).routes(),
         host=settings.sender.host,
         port=settings.sender.port,
-        authenticate={},
+        authenticate={Access.INTERNAL: internal(settings.security.internal_token)},
         tracing=tracing,
         readiness={"database": lambda: check(pool)},
         title="Chasqui sender",
@@ -66,8 +91,10 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     await http.start()
     return [
         http,
-        *subscribers(bus, outbox, tracing, delivery, directory),
+        *subscribers(bus, outbox, tracing, delivery, directory, limiter, clock),
         calls,
-        *jobs(outbox, settings.sender.journal_folder),
+        health.slowing,
+        *jobs(outbox, pool, own.journal_folder, own.unknown_grace_seconds),
+        breakers,
         outbox,
     ]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast
 
-from services.sender import numbers, reconcile
+from services.sender import inbound, numbers, reconcile
 from services.sender.deliver import Delivery
 from services.sender.numbers import Numbers
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.outbox import Outbox
 from shared.bus.subscriber import Subscriber
-from shared.events.catalogue import MessageConfirmed, MessageReleased, NumberConnected
+from shared.clock import Clock
+from shared.events.catalogue import MessageConfirmed, MessageReceived, MessageReleased, NumberConnected
 from shared.events.event import Event
+from shared.limits.limiter import Limiter
 from shared.telemetry.tracing import Tracing
 
 # A bug or a poisoned row: about eight minutes for a rollback before the event is set aside as a dead letter. The scheduler tells a
@@ -22,10 +24,14 @@ _POLICY: Final = RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300))
 DELIVER: Final = Subscription("sender.deliver", (MessageReleased,), _POLICY, concurrency=4)
 CONFIRM: Final = Subscription("sender.confirm", (MessageConfirmed,), _POLICY)
 NUMBERS: Final = Subscription("sender.numbers", (NumberConnected,), _POLICY)
-SUBSCRIPTIONS: Final = (DELIVER, CONFIRM, NUMBERS)
+# What an inbound message takes from its number's rate is of interest for seconds: one try more, then it is not counted.
+INBOUND: Final = Subscription("sender.inbound", (MessageReceived,), RetryPolicy(schedule_seconds=(1,)), max_events=1_024)
+SUBSCRIPTIONS: Final = (DELIVER, CONFIRM, NUMBERS, INBOUND)
 
 
-def subscribers(bus: Bus, outbox: Outbox, tracing: Tracing, delivery: Delivery, directory: Numbers) -> Sequence[Subscriber]:
+def subscribers(
+    bus: Bus, outbox: Outbox, tracing: Tracing, delivery: Delivery, directory: Numbers, limiter: Limiter, clock: Clock
+) -> Sequence[Subscriber]:
     """One subscriber per subscription."""
 
     async def on_released(events: Sequence[Event]) -> None:
@@ -37,5 +43,8 @@ def subscribers(bus: Bus, outbox: Outbox, tracing: Tracing, delivery: Delivery, 
     async def on_number(events: Sequence[Event]) -> None:
         await numbers.know(outbox, directory, cast("Sequence[NumberConnected]", events))
 
-    handlers = ((DELIVER, on_released), (CONFIRM, on_confirmed), (NUMBERS, on_number))
+    async def on_received(events: Sequence[Event]) -> None:
+        await inbound.count(directory, limiter, cast("Sequence[MessageReceived]", events), clock.now())
+
+    handlers = ((DELIVER, on_released), (CONFIRM, on_confirmed), (NUMBERS, on_number), (INBOUND, on_received))
     return [Subscriber(bus, subscription, handler, tracing) for subscription, handler in handlers]

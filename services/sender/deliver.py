@@ -1,4 +1,5 @@
-"""Take released messages: pace, claim, hand over to be called. Everything is done in bulk, one round trip a step.
+"""Take released messages: see whether their way is free, find room in their limits, claim, hand over to be called. Everything is
+done in bulk, one round trip a step.
 
 A released message is in the bus's custody until its attempt is claimed, then in this service's table; so the delivery is
 acknowledged as soon as the attempts are claimed, and a slow provider holds no delivery in hand.
@@ -7,36 +8,42 @@ acknowledged as soon as the attempts are claimed, and a slow provider holds no d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.sender.calls import Calls, Job
+from services.sender.caller import Job
+from services.sender.calls import Calls
+from services.sender.clearance import Clearance
 from services.sender.domain.attempt import AttemptId
+from services.sender.limits import GLOBAL_CODE, HOUR_CODE, TENANT_CODE, TIER_CODE
 from services.sender.numbers import Number, Numbers
 from services.sender.store import attempts
-from services.sender.store.attempts import event_of
+from services.sender.store.attempts import PutDown
+from services.sender.tell import deferral_of, event_of
 from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.errors import BatchFailed, Retry
-from shared.events.catalogue import MessageDeferred, MessageReleased
-from shared.limits.pacing import Pacing
+from shared.events.catalogue import Gate, MessageReleased
+from shared.limits.limiter import Limiter, Line, Refused, Reservation, Slots
 
 HORIZON_SECONDS: Final = 5.0
-"""How far ahead departures are reserved: farther than the scheduler's window of a second reaches, for the slowest number too, so
-that nothing is deferred in ordinary running. What would wait longer goes back, where it can be overtaken and canceled."""
+"""How far ahead a number's slots are reserved: farther than the scheduler's window of a second reaches, for the slowest number too,
+so that nothing is deferred in ordinary running."""
 LEASE_SECONDS: Final = 60.0
-"""Longer than the horizon, the patience of a job whose moment has passed (`calls`), and a call together."""
-PACE_CODE: Final = "number.pace"
+"""Longer than the patience of a job that gets no slot (`calls`) and a call together."""
 
 
 class Delivery:
     """From released to claimed."""
 
-    def __init__(self, outbox: Outbox, numbers: Numbers, pacing: Pacing, calls: Calls, clock: Clock) -> None:
+    def __init__(
+        self, outbox: Outbox, numbers: Numbers, clearance: Clearance, limiter: Limiter, calls: Calls, clock: Clock
+    ) -> None:
         self._outbox = outbox
         self._numbers = numbers
-        self._pacing = pacing
+        self._clearance = clearance
+        self._limiter = limiter
         self._calls = calls
         self._clock = clock
 
@@ -49,73 +56,89 @@ class Delivery:
         if not self._calls.is_open:
             raise Retry("sender.not_running", after=1, counted=False)
         numbers = await self._numbers.of({event.number_id for event in released})
-        known = [event for event in released if event.number_id in numbers]
-        if known:
-            await self._claim(*await self._pace(known, numbers))
-        if len(known) < len(released):
+        now = self._clock.now()
+        put_down: list[PutDown] = []
+        clear: list[tuple[MessageReleased, Number]] = []
+        for event in sorted(released, key=lambda event: event.tier):
+            if (number := numbers.get(event.number_id)) is None:
+                continue
+            if (obstacle := self._clearance.obstacle(event, number, now)) is None:
+                clear.append((event, number))
+            else:
+                put_down.append(PutDown(event, *obstacle))
+        held = await self._calls.hold(
+            [Job(event, AttemptId(event.message_id, event.attempt), number) for event, number in clear]
+        )
+        claimed: list[Job] = []
+        slots: list[tuple[Line, Slots]] = []
+        try:
+            granted, put_down, slots = await self._find_room(held, put_down)
+            asked_at = asyncio.get_running_loop().time()
+            claimed = await self._claim(granted, put_down)
+        finally:
+            mine = {job.attempt for job in claimed}
+            self._calls.let_go([job.attempt for job in held if job.attempt not in mine])
+        self._calls.begin(claimed, slots, asked_at)
+        if len(numbers) < len({event.number_id for event in released}):
             raise BatchFailed(
                 {e.event_id: Retry("number.not_yet_known", after=1) for e in released if e.number_id not in numbers}
             )
 
-    async def _pace(
-        self, released: Sequence[MessageReleased], numbers: Mapping[str, Number]
-    ) -> tuple[list[Job], list[tuple[MessageReleased, datetime]]]:
-        """Reserve each message's moment, most urgent first; those beyond the horizon with the time when there is room."""
-        urgent_first = sorted(released, key=lambda event: event.tier)
-        wanted: dict[str, int] = {}
-        for event in urgent_first:
-            key = numbers[event.number_id].pace_key
-            wanted[key] = wanted.get(key, 0) + 1
-        rates = {number.pace_key: number.rate for number in numbers.values()}
-        grants = await self._pacing.reserve({key: (rates[key], n) for key, n in wanted.items()}, HORIZON_SECONDS)
-        waits = {key: iter(grant.waits_seconds) for key, grant in grants.items()}
-        now = asyncio.get_running_loop().time()
-        jobs: list[Job] = []
-        late: list[tuple[MessageReleased, datetime]] = []
-        for event in urgent_first:
-            number = numbers[event.number_id]
-            wait = next(waits[number.pace_key], None)
-            if wait is None:
-                late.append((event, self._clock.now() + timedelta(seconds=grants[number.pace_key].retry_seconds)))
-            else:
-                jobs.append(Job(event, _attempt(event), number, now + wait))
-        return jobs, late
+    async def _find_room(
+        self, held: Sequence[Job], put_down: list[PutDown]
+    ) -> tuple[list[Job], list[PutDown], list[tuple[Line, Slots]]]:
+        """Ask the limits, most urgent first: the jobs that may leave, all that must wait, and the slots that came with that."""
+        if not held:
+            return [], put_down, []
+        asks = [job.number.limits.ask(job.event) for job in held]
+        answer: Reservation = await self._limiter.reserve(asks, horizon_seconds=HORIZON_SECONDS)
+        now = self._clock.now()
+        granted: list[Job] = []
+        gated: set[str] = set()
+        for job, ask, verdict in zip(held, asks, answer.verdicts, strict=True):
+            if not isinstance(verdict, Refused):
+                granted.append(job)
+                continue
+            step = min((1 / limit.rate.per_second for limit in ask.limits if limit.code == verdict.code), default=0.0)
+            until = now + timedelta(seconds=min(step, verdict.retry_seconds))
+            gate = _gate(verdict.code, job, until)
+            if gate is not None and gate.scope in gated:
+                gate = None  # one a batch is enough
+            elif gate is not None:
+                gated.add(gate.scope)
+            put_down.append(PutDown(job.event, verdict.code, now + timedelta(seconds=verdict.retry_seconds), gate))
+        lines = {ask.line.group: ask.line for ask in asks}
+        return granted, put_down, [(lines[group], slots) for group, slots in answer.slots.items()]
 
-    async def _claim(self, jobs: Sequence[Job], late: Sequence[tuple[MessageReleased, datetime]]) -> None:
-        """Write down all attempts, then have those called that have a moment. Attempts written down before are answered from the
-        table; those this process holds will be answered anyway."""
-        held = await self._calls.hold(jobs)
-        begun: list[Job] = []
-        try:
-            async with self._outbox.transaction() as unit:
-                instance = self._calls.instance
-                claimed = await attempts.claim(
-                    unit.connection, [job.event for job in held], instance=instance, lease_seconds=LEASE_SECONDS
-                )
-                deferred = await attempts.defer(unit.connection, late, instance=instance, code=PACE_CODE)
-                unit.emit(*(_deferred(event, retry_at) for event, retry_at in late if _attempt(event) in deferred))
-                others = [job.attempt for job in held if job.attempt not in claimed]
-                others += [_attempt(event) for event, _ in late if _attempt(event) not in deferred]
-                if others:
-                    unit.emit(*(event_of(ended) for ended in await attempts.outcomes(unit.connection, others)))
-            begun = [job for job in held if job.attempt in claimed]
-        finally:
-            started = {job.attempt for job in begun}
-            self._calls.let_go([job.attempt for job in held if job.attempt not in started])
-        self._calls.begin(begun)
-
-
-def _attempt(event: MessageReleased) -> AttemptId:
-    return AttemptId(event.message_id, event.attempt)
+    async def _claim(self, jobs: Sequence[Job], put_down: Sequence[PutDown]) -> list[Job]:
+        """Write down all attempts; returns the jobs that are this process's to do. Attempts written down before are answered from
+        the table; those this process holds will be answered anyway."""
+        if not jobs and not put_down:
+            return []
+        instance = self._calls.instance
+        claimed: set[AttemptId] = set()
+        async with self._outbox.transaction() as unit:
+            if jobs:
+                events = [job.event for job in jobs]
+                claimed = await attempts.claim(unit.connection, events, instance=instance, lease_seconds=LEASE_SECONDS)
+            others = [job.attempt for job in jobs if job.attempt not in claimed]
+            if put_down:
+                deferred = await attempts.defer(unit.connection, put_down, instance=instance)
+                ids = [AttemptId(down.event.message_id, down.event.attempt) for down in put_down]
+                unit.emit(*(deferral_of(down) for down, one in zip(put_down, ids, strict=True) if one in deferred))
+                others += [one for one in ids if one not in deferred]
+            if others:
+                unit.emit(*(event_of(ended) for ended in await attempts.outcomes(unit.connection, others)))
+        return [job for job in jobs if job.attempt in claimed]
 
 
-def _deferred(event: MessageReleased, retry_at: datetime) -> MessageDeferred:
-    return MessageDeferred(
-        tenant_id=event.tenant_id,
-        traceparent=event.traceparent,
-        message_id=event.message_id,
-        attempt=event.attempt,
-        retry_at=retry_at,
-        code=PACE_CODE,
-        counted=False,
-    )
+def _gate(code: str, job: Job, until: datetime) -> Gate | None:
+    """What else is refused by the same limit: for a pair or a user, nothing that is known by name."""
+    scopes = {
+        TIER_CODE: job.event.number_id,
+        HOUR_CODE: job.event.number_id,
+        TENANT_CODE: job.event.tenant_id,
+        GLOBAL_CODE: "*",
+    }
+    scope = scopes.get(code)
+    return None if scope is None else Gate(scope=scope, tier=job.event.tier, until=until)

@@ -1,76 +1,159 @@
-"""The numbers as the sender needs them: where their messages go, with which token, how fast. Secrets are opened here, in memory."""
+"""The numbers as the sender needs them: the route of their messages, their limits, whether they are paused. Secrets are opened
+here, in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+import asyncpg
 import structlog
+from yarl import URL
 
-from services.sender.provider.client import Route
+from services.sender.limits import LimitSettings, NumberLimits, limits_of
+from services.sender.provider.interface import Address, Route
+from services.sender.provider.routes import open_route
 from services.sender.store import numbers
+from services.sender.store.numbers import Template
 from shared.auth.seal import Sealer, SealError
 from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.db.pool import Pool
-from shared.events.catalogue import NumberConnected
-from shared.ids import TenantId
-from shared.limits.pacing import Rate
+from shared.events.catalogue import NumberConnected, Profile, Provider
+from shared.ids import NumberId, TenantId
 
 log = structlog.get_logger(__name__)
 
 FRESH_SECONDS: Final = 5.0
-PACE_SHARE: Final = 0.97
-BURST_SHARE: Final = 0.02
-"""Of what the provider allows in a second: the even pace, and how many may leave at once after a rest. Together they stay below it
-in every window of a second."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Number:
-    """`rate` is what the provider allows of outgoing messages; `route` holds the token, so this has no `repr`."""
+    """A number's record of one revision. `route` holds the token, so this has no `repr`. `breakers` are the keys of the circuit
+    breakers that its calls count for: the number's own and its provider's."""
 
+    number_id: NumberId
+    tenant_id: TenantId
+    revision: int
+    paused: str | None
     route: Route
-    rate: Rate
-    pace_key: str
+    limits: NumberLimits
+    breakers: tuple[str, str]
 
 
 class Numbers:
     """The numbers by id, read at most every five seconds; a change told to this process counts at once."""
 
-    def __init__(self, pool: Pool, sealer: Sealer, clock: Clock) -> None:
+    def __init__(self, pool: Pool, sealer: Sealer, clock: Clock, settings: LimitSettings) -> None:
         self._pool = pool
         self._sealer = sealer
         self._clock = clock
-        self._known: dict[str, tuple[float, Number]] = {}
+        self._settings = settings
+        self._read_at: dict[str, float] = {}
+        self._known: dict[str, Number] = {}
+        self._resting: dict[Template, tuple[str, float]] = {}
 
     async def of(self, number_ids: Iterable[str]) -> dict[str, Number]:
-        """The numbers that are known and whose token opens; one query for all that are not fresh."""
+        """The numbers that are known and whose token opens; two queries for all that are not fresh."""
         now = self._clock.monotonic()
         wanted = set(number_ids)
-        stale = [i for i in wanted if i not in self._known or now - self._known[i][0] > FRESH_SECONDS]
+        stale = [i for i in wanted if now - self._read_at.get(i, -FRESH_SECONDS) >= FRESH_SECONDS]
         if stale:
-            for row in await numbers.select(self._pool, stale):
-                try:
-                    token = self._sealer.open(
-                        TenantId(row["tenant_id"]), "numbers.access_token", row["number_id"], row["sealed_access_token"]
-                    )
-                except SealError as error:
-                    log.error("number.token_unreadable", number_id=row["number_id"], reason=str(error))
-                    continue
-                route = Route.of(row["provider_url"], row["phone_number_id"], token)
-                per_second = row["messages_per_second"]
-                number = Number(
-                    route, Rate(per_second * PACE_SHARE, max(1.0, per_second * BURST_SHARE)), f"pn:{row['phone_number_id']}"
-                )
-                self._known[row["number_id"]] = (now, number)
-        return {i: self._known[i][1] for i in wanted if i in self._known}
+            rows = await numbers.select(self._pool, stale)
+            resting = await numbers.paused_templates(self._pool, stale)
+            for number_id in stale:
+                self._known.pop(number_id, None)
+            for row in rows:
+                if (number := self._open(row)) is not None:
+                    self._known[number.number_id] = number
+                    self._read_at[number.number_id] = now
+            self._rest(stale, resting, now)
+        return {i: self._known[i] for i in wanted if i in self._known}
+
+    def paused(self, number: Number) -> str | None:
+        """Why nothing is to be sent from it now; asked again right before a call."""
+        known = self._known.get(number.number_id, number)
+        return known.paused if known.revision >= number.revision else number.paused
+
+    def resting(self, number: Number, content: Mapping[str, Any]) -> tuple[str, float] | None:
+        """Where the content is a template that rests: why, and for how many seconds still."""
+        template = template_of(number.number_id, content)
+        if template is None or template not in self._resting:
+            return None
+        code, until = self._resting[template]
+        left = until - self._clock.monotonic()
+        return (code, left) if left > 0 else None
+
+    def pause(self, number: Number, code: str) -> bool:
+        """The provider takes nothing from it: known here at once, by everybody when the gateway has told. False where a later
+        revision of its record is known, which may have repaired it."""
+        known = self._known.get(number.number_id)
+        if known is None or known.revision != number.revision:
+            return False
+        self._known[number.number_id] = replace(known, paused=code)
+        return True
+
+    def rest(self, pauses: Mapping[Template, tuple[str, float]]) -> None:
+        """These templates rest: known here at once, by the other processes when they read again."""
+        now = self._clock.monotonic()
+        self._resting.update({template: (code, now + seconds) for template, (code, seconds) in pauses.items()})
 
     def forget(self, number_ids: Iterable[str]) -> None:
         """Read these anew when they are next asked for."""
         for number_id in number_ids:
-            self._known.pop(number_id, None)
+            self._read_at.pop(number_id, None)
+
+    def known(self) -> Sequence[Number]:
+        """Those in use by this process, for operators."""
+        return list(self._known.values())
+
+    def _rest(self, stale: Sequence[str], resting: Mapping[Template, tuple[str, float]], now: float) -> None:
+        read = set(stale)
+        kept = {t: pause for t, pause in self._resting.items() if t.number_id not in read and pause[1] > now}
+        self._resting = kept | {template: (code, now + seconds) for template, (code, seconds) in resting.items()}
+
+    def _open(self, row: asyncpg.Record) -> Number | None:
+        number_id, tenant_id = NumberId(row["number_id"]), TenantId(row["tenant_id"])
+        try:
+            token = self._sealer.open(tenant_id, "numbers.access_token", number_id, row["sealed_access_token"])
+        except SealError as error:
+            log.error("number.token_unreadable", number_id=number_id, reason=str(error))
+            return None
+        address = Address(
+            Provider(row["provider"]),
+            row["provider_url"],
+            row["phone_number_id"],
+            row["account_id"],
+            row["display_number"],
+            row["callback_url"],
+        )
+        return Number(
+            number_id,
+            tenant_id,
+            row["revision"],
+            row["paused"],
+            open_route(address, token),
+            limits_of(
+                self._settings,
+                tenant_id=tenant_id,
+                phone_number_id=row["phone_number_id"],
+                per_second=row["messages_per_second"],
+                profile=Profile(row["profile"]),
+                calls_per_hour=row["calls_per_hour"],
+                portfolio_id=row["portfolio_id"] or row["account_id"],
+                unique_users_per_day=row["unique_users_per_day"],
+            ),
+            (f"pn:{row['phone_number_id']}", f"host:{URL(row['provider_url']).origin()}"),
+        )
+
+
+def template_of(number_id: str, content: Mapping[str, Any]) -> Template | None:
+    """The template that a message is made of, if it is."""
+    match content.get("template"):
+        case {"name": str(name), "language": {"code": str(language)}}:
+            return Template(number_id, name, language)
+    return None
 
 
 async def know(outbox: Outbox, directory: Numbers, events: Sequence[NumberConnected]) -> None:

@@ -13,17 +13,17 @@ import structlog
 
 from services.sender.deliver import LEASE_SECONDS
 from services.sender.domain.attempt import AttemptId
-from services.sender.domain.outcome import NotSent, Outcome, Unknown
+from services.sender.domain.outcome import Retry, Unknown
 from services.sender.journal import abandoned
 from services.sender.store import attempts
-from services.sender.store.attempts import Settled, event_of
+from services.sender.store.attempts import Head, Settled
+from services.sender.tell import event_of
 from shared.bus.outbox import Outbox, Unit
 from shared.events.catalogue import MessageConfirmed
-from shared.ids import TenantId
 
 log = structlog.get_logger(__name__)
 
-EXPIRED_LIMIT: Final = 500
+LIMIT: Final = 500
 PRUNE_DAYS: Final = 8
 PRUNE_LIMIT: Final = 5_000
 
@@ -65,9 +65,21 @@ def _is_old(path: Path) -> bool:
 async def expire_leases(outbox: Outbox) -> bool:
     """Attempts of a process whose journal is lost too: whether they left cannot be told, so they are unknown."""
     async with outbox.transaction() as unit:
-        left = await attempts.expired(unit.connection, limit=EXPIRED_LIMIT)
-        await _settle(unit, [Settled(*head, Unknown("sender.lost")) for head in left])
-    return len(left) == EXPIRED_LIMIT
+        left = await attempts.expired(unit.connection, limit=LIMIT)
+        await _settle(unit, [Settled(head, Unknown("sender.lost")) for head in left])
+    return len(left) == LIMIT
+
+
+async def end_grace(outbox: Outbox, grace_seconds: float) -> bool:
+    """Decide about attempts on which nobody has reported in the grace time: as the message's policy says they are made again, once,
+    or it is told that nobody knows. A report that comes later still settles the latter."""
+    async with outbox.transaction() as unit:
+        again = await attempts.resend_unknown(unit.connection, grace_seconds=grace_seconds, limit=LIMIT)
+        told = await attempts.tell_unconfirmed(unit.connection, grace_seconds=grace_seconds, limit=LIMIT)
+        unit.emit(*(event_of(one) for one in (*again, *told)))
+    if again or told:
+        log.info("sender.grace_over", resent=len(again), unconfirmed=len(told))
+    return LIMIT in (len(again), len(told))
 
 
 async def prune(outbox: Outbox) -> bool:
@@ -76,16 +88,13 @@ async def prune(outbox: Outbox) -> bool:
         return await attempts.prune(unit.connection, days=PRUNE_DAYS, limit=PRUNE_LIMIT) == PRUNE_LIMIT
 
 
-def _end(head: tuple[AttemptId, TenantId, str | None, datetime], departed: set[AttemptId]) -> Settled:
-    outcome: Outcome
-    if head[0] in departed:
-        outcome = Unknown("sender.crashed")
-        return Settled(*head, outcome)
-    outcome = NotSent("sender.crashed_before_call", counted=False)
-    return Settled(*head, outcome, retry_at=datetime.now(UTC))
+def _end(head: Head, departed: set[AttemptId]) -> Settled:
+    if head.attempt in departed:
+        return Settled(head, Unknown("sender.crashed"))
+    return Settled(head, Retry("sender.crashed_before_call", counted=False), retry_at=datetime.now(UTC))
 
 
 async def _settle(unit: Unit, ended: Sequence[Settled]) -> None:
     if ended:
         new = await attempts.record(unit.connection, ended)
-        unit.emit(*(event_of(one) for one in ended if one.attempt in new))
+        unit.emit(*(event_of(one) for one in ended if one.head.attempt in new))

@@ -1,1 +1,1 @@
-"""The WhatsApp Cloud API as a client sees it: one call, and what its answers mean."""
+"""The providers behind one seam: whose API a number's messages go through, and what the answers mean."""

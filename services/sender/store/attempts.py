@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
 from services.sender.domain.attempt import AttemptId
-from services.sender.domain.outcome import NotSent, Outcome, Refused, Sent, Unknown
+from services.sender.domain.outcome import Outcome, PauseNumber, PauseTemplate, Rejected, Retry, Sent, Unknown
 from shared.db.pool import Connection
 from shared.db.queries import Queries
-from shared.events.catalogue import MessageDeferred, MessageFailed, MessageReleased, MessageSent, MessageUnsettled
-from shared.events.event import Event
+from shared.events.catalogue import Gate, MessageReleased
 from shared.ids import MessageId, TenantId
 
 sql = Queries(Path(__file__).with_name("queries.sql"))
@@ -26,19 +25,41 @@ RECORD_OUTCOMES: Final = sql["record_outcomes"]
 SETTLE_BY_REPORT: Final = sql["settle_by_report"]
 OPEN_ATTEMPTS_OF: Final = sql["open_attempts_of"]
 EXPIRED_ATTEMPTS: Final = sql["expired_attempts"]
+RESEND_UNKNOWN: Final = sql["resend_unknown"]
+TELL_UNCONFIRMED: Final = sql["tell_unconfirmed"]
 PRUNE_ATTEMPTS: Final = sql["prune_attempts"]
 
+RESENT: Final = "unknown.resent"
+UNCONFIRMED: Final = "unknown.unconfirmed"
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """An attempt and how it ended. `retry_at` is set for `NotSent` only."""
+
+class Head(NamedTuple):
+    """An attempt without its outcome. `released_at` is None from before that was written down."""
 
     attempt: AttemptId
     tenant_id: TenantId
     traceparent: str | None
     started_at: datetime
+    released_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An attempt and how it ended. `retry_at` is set where it is made again; `gate` says what else must wait."""
+
+    head: Head
     outcome: Outcome
     retry_at: datetime | None = None
+    gate: Gate | None = None
+
+
+class PutDown(NamedTuple):
+    """A released message that is not even claimed, because something closes its way until `retry_at`."""
+
+    event: MessageReleased
+    code: str
+    retry_at: datetime
+    gate: Gate | None
 
 
 async def claim(
@@ -53,69 +74,83 @@ async def claim(
         [event.tenant_id for event in released],
         [event.number_id for event in released],
         [event.traceparent for event in released],
+        [event.on_unknown for event in released],
+        [event.occurred_at for event in released],
         instance,
         lease_seconds,
     )
-    return {AttemptId(MessageId(row["message_id"]), row["attempt"]) for row in rows}
+    return _ids(rows)
 
 
-async def defer(
-    connection: Connection, late: Sequence[tuple[MessageReleased, datetime]], *, instance: str, code: str
-) -> set[AttemptId]:
+async def defer(connection: Connection, put_down: Sequence[PutDown], *, instance: str) -> set[AttemptId]:
     """Put attempts down, unmade, until their time: written like the others, so that a second telling of one cannot make it. Returns
     those that were new."""
+    events = [down.event for down in put_down]
     rows = await connection.fetch(
         DEFER_ATTEMPTS,
-        [event.message_id for event, _ in late],
-        [event.attempt for event, _ in late],
-        [event.tenant_id for event, _ in late],
-        [event.number_id for event, _ in late],
-        [event.traceparent for event, _ in late],
-        [retry_at for _, retry_at in late],
+        [event.message_id for event in events],
+        [event.attempt for event in events],
+        [event.tenant_id for event in events],
+        [event.number_id for event in events],
+        [event.traceparent for event in events],
+        [event.occurred_at for event in events],
+        [down.retry_at for down in put_down],
+        [down.code for down in put_down],
         instance,
-        code,
     )
-    return {AttemptId(MessageId(row["message_id"]), row["attempt"]) for row in rows}
+    return _ids(rows)
 
 
 async def record(connection: Connection, settled: Sequence[Settled]) -> set[AttemptId]:
     """Write the outcomes; returns those that were new. An attempt that was settled already stays as it is."""
     rows = await connection.fetch(
         RECORD_OUTCOMES,
-        [s.attempt.message_id for s in settled],
-        [s.attempt.attempt for s in settled],
+        [s.head.attempt.message_id for s in settled],
+        [s.head.attempt.attempt for s in settled],
         [_STATES[type(s.outcome)] for s in settled],
         [s.outcome.wamid if isinstance(s.outcome, Sent) else None for s in settled],
         [None if isinstance(s.outcome, Sent) else s.outcome.code for s in settled],
-        [s.outcome.detail if isinstance(s.outcome, Refused) else None for s in settled],
+        [s.outcome.detail if isinstance(s.outcome, Rejected | PauseNumber) else None for s in settled],
         [s.retry_at for s in settled],
-        [s.outcome.counted if isinstance(s.outcome, NotSent) else True for s in settled],
-        [s.started_at for s in settled],
+        [s.outcome.counted if isinstance(s.outcome, Retry) else isinstance(s.outcome, Unknown) for s in settled],
+        [s.head.started_at for s in settled],
     )
-    return {AttemptId(MessageId(row["message_id"]), row["attempt"]) for row in rows}
+    return _ids(rows)
 
 
 async def outcomes(connection: Connection, attempts: Sequence[AttemptId]) -> list[Settled]:
     """How those that have ended ended."""
     rows = await connection.fetch(SETTLED_ATTEMPTS, *_columns(attempts))
-    return [Settled(*_head(row), _outcome(row), row["retry_at"]) for row in rows]
+    return [Settled(_head(row), _outcome(row), row["retry_at"]) for row in rows]
 
 
 async def settle_by_report(connection: Connection, reports: Sequence[tuple[AttemptId, str]]) -> list[Settled]:
     """A report proves that the provider has the message: settle what was open; returns that."""
     wamids = [wamid for _, wamid in reports]
     rows = await connection.fetch(SETTLE_BY_REPORT, *_columns([attempt for attempt, _ in reports]), wamids)
-    return [Settled(*_head(row), Sent(row["wamid"])) for row in rows]
+    return [Settled(_head(row), Sent(row["wamid"])) for row in rows]
 
 
-async def open_of(connection: Connection, instance: str) -> list[tuple[AttemptId, TenantId, str | None, datetime]]:
+async def open_of(connection: Connection, instance: str) -> list[Head]:
     """What a process that is gone left open."""
     return [_head(row) for row in await connection.fetch(OPEN_ATTEMPTS_OF, instance)]
 
 
-async def expired(connection: Connection, *, limit: int) -> list[tuple[AttemptId, TenantId, str | None, datetime]]:
+async def expired(connection: Connection, *, limit: int) -> list[Head]:
     """What nobody has been heard of within the lease."""
     return [_head(row) for row in await connection.fetch(EXPIRED_ATTEMPTS, limit)]
+
+
+async def resend_unknown(connection: Connection, *, grace_seconds: float, limit: int) -> list[Settled]:
+    """Put back what nobody has reported on in the grace time and shall be sent again then; once a message."""
+    rows = await connection.fetch(RESEND_UNKNOWN, grace_seconds, limit)
+    return [Settled(_head(row), Retry(RESENT, counted=False), row["retry_at"]) for row in rows]
+
+
+async def tell_unconfirmed(connection: Connection, *, grace_seconds: float, limit: int) -> list[Settled]:
+    """What nobody has reported on in the grace time and is not sent again; each once."""
+    rows = await connection.fetch(TELL_UNCONFIRMED, grace_seconds, limit)
+    return [Settled(_head(row), Unknown(UNCONFIRMED)) for row in rows]
 
 
 async def prune(connection: Connection, *, days: int, limit: int) -> int:
@@ -123,54 +158,14 @@ async def prune(connection: Connection, *, days: int, limit: int) -> int:
     return int((await connection.execute(PRUNE_ATTEMPTS, days, limit)).rpartition(" ")[2])
 
 
-def event_of(settled: Settled) -> Event:
-    """What the other services are told."""
-    event: MessageSent | MessageFailed | MessageDeferred | MessageUnsettled
-    (message_id, attempt), tenant_id = settled.attempt, settled.tenant_id
-    traceparent, started_at = settled.traceparent, settled.started_at
-    match settled.outcome:
-        case Sent(wamid):
-            event = MessageSent(
-                tenant_id=tenant_id,
-                traceparent=traceparent,
-                message_id=message_id,
-                attempt=attempt,
-                wamid=wamid,
-                started_at=started_at,
-            )
-        case Refused(code, detail):
-            event = MessageFailed(
-                tenant_id=tenant_id,
-                traceparent=traceparent,
-                message_id=message_id,
-                attempt=attempt,
-                code=code,
-                detail=detail,
-                started_at=started_at,
-            )
-        case NotSent(code, _, counted):
-            event = MessageDeferred(
-                tenant_id=tenant_id,
-                traceparent=traceparent,
-                message_id=message_id,
-                attempt=attempt,
-                retry_at=settled.retry_at or started_at,
-                code=code,
-                counted=counted,
-            )
-        case Unknown(code):
-            event = MessageUnsettled(
-                tenant_id=tenant_id,
-                traceparent=traceparent,
-                message_id=message_id,
-                attempt=attempt,
-                code=code,
-                started_at=started_at,
-            )
-    return event
-
-
-_STATES: Final[dict[type[Outcome], str]] = {Sent: "sent", Refused: "failed", NotSent: "deferred", Unknown: "unknown"}
+_STATES: Final[dict[type[Outcome], str]] = {
+    Sent: "sent",
+    Rejected: "failed",
+    Retry: "deferred",
+    PauseNumber: "deferred",
+    PauseTemplate: "deferred",
+    Unknown: "unknown",
+}
 
 
 def _outcome(row: asyncpg.Record) -> Outcome:
@@ -178,16 +173,20 @@ def _outcome(row: asyncpg.Record) -> Outcome:
         case "sent":
             return Sent(row["wamid"])
         case "failed":
-            return Refused(row["code"], row["detail"] or "")
+            return Rejected(row["code"], row["detail"] or "")
         case "deferred":
-            return NotSent(row["code"], None, row["counted"])
+            return Retry(row["code"], None, row["counted"])
         case _:
             return Unknown(row["code"])
 
 
-def _head(row: asyncpg.Record) -> tuple[AttemptId, TenantId, str | None, datetime]:
+def _head(row: asyncpg.Record) -> Head:
     attempt = AttemptId(MessageId(row["message_id"]), row["attempt"])
-    return attempt, TenantId(row["tenant_id"]), row["traceparent"], row["started_at"]
+    return Head(attempt, TenantId(row["tenant_id"]), row["traceparent"], row["started_at"], row["released_at"])
+
+
+def _ids(rows: Iterable[asyncpg.Record]) -> set[AttemptId]:
+    return {AttemptId(MessageId(row["message_id"]), row["attempt"]) for row in rows}
 
 
 def _columns(attempts: Sequence[AttemptId]) -> tuple[list[str], list[int]]:

@@ -13,10 +13,11 @@ import pytest
 
 from services.sender import reconcile
 from services.sender.domain.attempt import AttemptId
-from services.sender.domain.outcome import NotSent, Sent, Unknown
+from services.sender.domain.outcome import Retry, Sent, Unknown
 from services.sender.journal import Journal
 from services.sender.store import attempts
-from services.sender.store.attempts import Settled, event_of
+from services.sender.store.attempts import Head, PutDown, Settled
+from services.sender.tell import event_of
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool, open_pool
 from shared.events.catalogue import (
@@ -25,6 +26,7 @@ from shared.events.catalogue import (
     MessageReleased,
     MessageSent,
     MessageUnsettled,
+    OnUnknown,
 )
 from shared.ids import MessageId, NumberId, TenantId, new_id
 from tests.support.database import Database
@@ -61,6 +63,10 @@ def attempt_of(event: MessageReleased) -> AttemptId:
     return AttemptId(event.message_id, event.attempt)
 
 
+def head_of(event: MessageReleased, moment: datetime | None = None) -> Head:
+    return Head(attempt_of(event), TENANT, TRACEPARENT, moment or datetime.now(UTC), event.occurred_at)
+
+
 async def claim(outbox: Outbox, events: Sequence[MessageReleased], instance: str, lease_seconds: float = 60) -> set[AttemptId]:
     async with outbox.transaction() as unit:
         return await attempts.claim(unit.connection, events, instance=instance, lease_seconds=lease_seconds)
@@ -87,7 +93,7 @@ async def test_of_a_crashed_process_the_departed_are_unknown_and_the_others_go_b
     journal.departed(attempt_of(left))
     journal.departed(attempt_of(done))
     async with outbox.transaction() as unit:
-        await attempts.record(unit.connection, [Settled(attempt_of(done), TENANT, None, datetime.now(UTC), Sent("w"))])
+        await attempts.record(unit.connection, [Settled(head_of(done), Sent("w"))])
     await reconcile.recover_abandoned(outbox, tmp_path)
     assert await told(pool) == [], "it lives"
     crash(journal)
@@ -176,9 +182,9 @@ async def test_a_confirmation_that_overtakes_the_answer_settles_the_attempt_and_
     await reconcile.confirm(outbox, [confirmed(event), confirmed(event)])
     assert [type(one) for one in await told(pool)] == [MessageSent]
     async with outbox.transaction() as unit:
-        answer = Settled(attempt_of(event), TENANT, None, datetime.now(UTC), Sent("wamid.x"))
+        answer = Settled(head_of(event), Sent("wamid.x"))
         assert await attempts.record(unit.connection, [answer]) == set()
-        late = Settled(attempt_of(event), TENANT, None, datetime.now(UTC), Unknown("connection.TimeoutError"))
+        late = Settled(head_of(event), Unknown("connection.TimeoutError"))
         assert await attempts.record(unit.connection, [late]) == set()
 
 
@@ -199,21 +205,20 @@ async def test_an_attempt_is_claimed_once_and_given_again_only_to_the_instance_t
     assert await claim(outbox, [event, other], "snd_2") == {attempt_of(other)}
     assert await claim(outbox, [event, other], "snd_1") == {attempt_of(event)}
     async with outbox.transaction() as unit:
-        await attempts.record(unit.connection, [Settled(attempt_of(event), TENANT, None, datetime.now(UTC), Sent("wamid.x"))])
+        await attempts.record(unit.connection, [Settled(head_of(event), Sent("wamid.x"))])
     assert await claim(outbox, [event, other], "snd_1") == set()
 
 
 async def test_a_deferred_attempt_cannot_be_made_by_a_second_telling(outbox: Outbox, pool: Pool) -> None:
     event, retry_at = released(), datetime.now(UTC)
+    down = PutDown(event, "limit.pair", retry_at, None)
     async with outbox.transaction() as unit:
-        assert await attempts.defer(unit.connection, [(event, retry_at)], instance="snd_1", code="number.pace") == {
-            attempt_of(event)
-        }
+        assert await attempts.defer(unit.connection, [down], instance="snd_1") == {attempt_of(event)}
     assert await claim(outbox, [event], "snd_1") == set()
     async with outbox.transaction() as unit:
-        assert await attempts.defer(unit.connection, [(event, retry_at)], instance="snd_2", code="number.pace") == set()
+        assert await attempts.defer(unit.connection, [down], instance="snd_2") == set()
         (again,) = await attempts.outcomes(unit.connection, [attempt_of(event)])
-    assert again.outcome == NotSent("number.pace", None, counted=False)
+    assert again.outcome == Retry("limit.pair", None, counted=False)
     assert again.retry_at == retry_at
 
 
@@ -221,14 +226,14 @@ async def test_an_outcome_told_again_is_the_same(outbox: Outbox, pool: Pool) -> 
     moment = datetime(2026, 11, 20, 10, tzinfo=UTC)
     sent, deferred, unknown = released(), released(), released()
     ends = [
-        Settled(attempt_of(sent), TENANT, TRACEPARENT, moment, Sent("wamid.x")),
-        Settled(attempt_of(deferred), TENANT, TRACEPARENT, moment, NotSent("provider.4", None, counted=False), moment),
-        Settled(attempt_of(unknown), TENANT, TRACEPARENT, moment, Unknown("connection.X")),
+        Settled(head_of(sent, moment), Sent("wamid.x")),
+        Settled(head_of(deferred, moment), Retry("provider.4", None, counted=False), moment),
+        Settled(head_of(unknown, moment), Unknown("connection.X")),
     ]
     await claim(outbox, [sent, deferred, unknown], "snd_1")
     async with outbox.transaction() as unit:
         assert len(await attempts.record(unit.connection, ends)) == 3
-        again = await attempts.outcomes(unit.connection, [end.attempt for end in ends])
+        again = await attempts.outcomes(unit.connection, [end.head.attempt for end in ends])
 
     def facts(ended: Sequence[Settled]) -> list[dict[str, Any]]:
         events = [event_of(one).model_dump(exclude={"event_id", "occurred_at"}) for one in ended]
@@ -245,3 +250,53 @@ async def test_settled_attempts_are_forgotten_when_no_report_can_come_and_open_o
     await pool.execute("UPDATE attempts SET started_at = now() - interval '9 days' WHERE message_id = ANY($1::text[])", ids)
     assert not await reconcile.prune(outbox)
     assert set(await states(pool)) == {fresh.message_id, still_open.message_id}
+
+
+async def unknown(outbox: Outbox, pool: Pool, *events: MessageReleased) -> None:
+    """Claimed by a process that is gone, and nobody knows."""
+    await claim(outbox, events, "snd_gone", lease_seconds=-1)
+    await reconcile.expire_leases(outbox)
+    await told(pool)
+
+
+async def test_after_the_grace_time_it_is_told_once_that_nobody_knows_and_a_report_still_settles(
+    outbox: Outbox, pool: Pool
+) -> None:
+    event = released()
+    await unknown(outbox, pool, event)
+    await reconcile.end_grace(outbox, 60)
+    assert await told(pool) == [], "it is young"
+    await reconcile.end_grace(outbox, 0)
+    (again,) = await told(pool)
+    assert isinstance(again, MessageUnsettled)
+    assert (again.code, again.attempt) == ("unknown.unconfirmed", 1)
+    await reconcile.end_grace(outbox, 0)
+    assert await told(pool) == []
+    await reconcile.confirm(outbox, [confirmed(event)])
+    assert [type(one) for one in await told(pool)] == [MessageSent]
+
+
+async def test_a_message_that_may_be_sent_again_is_put_back_after_the_grace_time_and_once_only(
+    outbox: Outbox, pool: Pool
+) -> None:
+    first = released().model_copy(update={"on_unknown": OnUnknown.RESEND})
+    await unknown(outbox, pool, first)
+    await reconcile.end_grace(outbox, 0)
+    (back,) = await told(pool)
+    assert isinstance(back, MessageDeferred)
+    assert (back.code, back.counted, back.attempt) == ("unknown.resent", False, 1)
+    second = first.model_copy(update={"attempt": 2})
+    await unknown(outbox, pool, second)
+    await reconcile.end_grace(outbox, 0)
+    (end,) = await told(pool)
+    assert isinstance(end, MessageUnsettled)
+    assert (end.code, end.attempt) == ("unknown.unconfirmed", 2)
+
+
+async def test_what_was_reported_in_the_grace_time_is_not_sent_again(outbox: Outbox, pool: Pool) -> None:
+    event = released().model_copy(update={"on_unknown": OnUnknown.RESEND})
+    await unknown(outbox, pool, event)
+    await reconcile.confirm(outbox, [confirmed(event)])
+    await told(pool)
+    await reconcile.end_grace(outbox, 0)
+    assert await told(pool) == []

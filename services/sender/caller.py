@@ -1,0 +1,88 @@
+"""One message's turn: look once more whether its way is free, call, and draw the conclusions."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import aiohttp
+
+from services.sender.clearance import Clearance, Obstacle, breaker_open
+from services.sender.conclude import Conclusions
+from services.sender.domain.attempt import AttemptId
+from services.sender.domain.outcome import Sent
+from services.sender.health import Health
+from services.sender.journal import Journal
+from services.sender.numbers import Number
+from services.sender.provider import call
+from services.sender.provider.interface import Request
+from services.sender.recorder import Ended
+from services.sender.store.attempts import Head
+from shared.clock import Clock
+from shared.events.catalogue import MessageReleased
+from shared.telemetry.tracing import Tracing
+
+PROBE_WAIT: Final = timedelta(seconds=1)
+"""Where all probes of a half-open circuit breaker are under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An attempt that is to be made."""
+
+    event: MessageReleased
+    attempt: AttemptId
+    number: Number
+
+
+class Caller:
+    """Does jobs, with all that they need."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        journal: Journal,
+        clearance: Clearance,
+        health: Health,
+        conclusions: Conclusions,
+        tracing: Tracing,
+        clock: Clock,
+    ) -> None:
+        self.journal = journal
+        self._session = session
+        self._clearance = clearance
+        self._health = health
+        self._conclusions = conclusions
+        self._tracing = tracing
+        self._clock = clock
+
+    async def call(self, job: Job) -> Ended:
+        """Make the attempt, or find that it must not be made now. Every failure is an outcome."""
+        event, number, started_at = job.event, job.number, self._clock.now()
+        head = Head(job.attempt, event.tenant_id, event.traceparent, started_at, event.occurred_at)
+        if (obstacle := self._clearance.obstacle(event, number, started_at)) is not None:
+            return self._conclusions.blocked(number, head, obstacle)
+        request = number.route.request(job.attempt, event.to, event.content)
+        if not isinstance(request, Request):
+            return await self._conclusions.conclude(event, number, head, request)
+        if self._health.is_probing(number) and not await self._health.admit(number):
+            return self._conclusions.blocked(number, head, breaker_open(number, started_at + PROBE_WAIT))
+        with self._tracing.follow("POST messages", event.traceparent, kind="client") as span:
+            time = asyncio.get_running_loop().time
+            began = time()
+            outcome = await call.send(
+                self._session, request, number.route.judge, lambda: self.journal.departed(job.attempt), span.traceparent
+            )
+            self._health.note(number, outcome, began, time() - began)
+            span.set(message_id=event.message_id, attempt=event.attempt, outcome=type(outcome).__name__.lower())
+            if not isinstance(outcome, Sent):
+                span.fail(outcome.code)
+        return await self._conclusions.conclude(event, number, head._replace(traceparent=span.traceparent or None), outcome)
+
+    def give_back(self, job: Job, code: str) -> Ended:
+        """To the scheduler, unmade and uncounted."""
+        now = self._clock.now()
+        head = Head(job.attempt, job.event.tenant_id, job.event.traceparent, now, job.event.occurred_at)
+        return self._conclusions.blocked(job.number, head, Obstacle(code, now))

@@ -1,0 +1,58 @@
+"""The WhatsApp Cloud API: `POST /{version}/{phone_number_id}/messages`, our name for the attempt in `biz_opaque_callback_data`.
+
+Source: WhatsApp Cloud API, messages, read 2026-11. It knows no idempotency key: a call whose answer is lost must not be repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import orjson
+from multidict import CIMultiDict
+from yarl import URL
+
+from services.sender.domain.attempt import AttemptId
+from services.sender.domain.outcome import Outcome
+from services.sender.provider.cloud_api_codes import outcome_of
+from services.sender.provider.interface import Address, Request
+
+API_VERSION: Final = "v23.0"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CloudApiRoute:
+    """A number's messages node, and the headers that let its messages in."""
+
+    url: URL
+    headers: CIMultiDict[str]
+
+    @classmethod
+    def of(cls, address: Address, token: str) -> Self:
+        return cls(
+            URL(f"{address.provider_url.rstrip('/')}/{API_VERSION}/{address.phone_number_id}/messages"),
+            CIMultiDict(
+                {
+                    "Authorization": f"Bearer {token}",
+                    "Content-Type": "application/json",
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                }
+            ),
+        )
+
+    def request(self, attempt: AttemptId, to: str, content: dict[str, Any]) -> Request:
+        """The content as it was given, the recipient, and our name for the attempt."""
+        body = orjson.dumps(
+            {
+                "messaging_product": "whatsapp",
+                "recipient_type": "individual",
+                "to": to,
+                **content,
+                "biz_opaque_callback_data": str(attempt),
+            }
+        )
+        return Request(self.url, self.headers, body)
+
+    def judge(self, status: int, body: bytes, retry_after: str | None) -> Outcome:
+        return outcome_of(status, body, retry_after)

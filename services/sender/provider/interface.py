@@ -1,0 +1,54 @@
+"""The seam: what the sender needs of a provider. The Cloud API and Twilio are behind it, and one conformance suite proves both.
+
+A provider only writes requests and reads answers; `call.send` makes the call, the same for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from multidict import CIMultiDict
+from yarl import URL
+
+from services.sender.domain.attempt import AttemptId
+from services.sender.domain.outcome import Outcome, PauseNumber, Rejected
+from shared.events.catalogue import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a number is: of its record what a provider needs to send from it."""
+
+    provider: Provider
+    provider_url: str
+    phone_number_id: str
+    account_id: str | None = None
+    display_number: str | None = None
+    callback_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Request:
+    """One POST. The headers hold the token and the body a message, so it has no `repr`."""
+
+    url: URL
+    headers: CIMultiDict[str]
+    """Content-Type among them. Shared by all requests of a route: whoever adds one copies them."""
+    body: bytes
+
+
+class Route(Protocol):
+    """The way from one number to its provider, with everything prepared that all of its messages share. Holds the token."""
+
+    def request(self, attempt: AttemptId, to: str, content: dict[str, Any]) -> Request | Rejected | PauseNumber:
+        """The call that sends `content`, in the Cloud API's shape, to `to`, E.164 with the plus sign; or the outcome where there is
+        nothing to call: the provider cannot express the content, or the number's record lacks what its provider needs.
+
+        Reports on the message bring `attempt` back.
+        """
+        ...
+
+    def judge(self, status: int, body: bytes, retry_after: str | None) -> Outcome:
+        """The outcome that an HTTP answer stands for. Never raises, whatever the body."""
+        ...

@@ -1,0 +1,102 @@
+"""Write outcomes down and tell them, in bulk: while one transaction runs, the next one's gather."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from services.sender.domain.outcome import PauseNumber
+from services.sender.numbers import Number
+from services.sender.store import attempts, numbers
+from services.sender.store.attempts import Settled
+from services.sender.store.numbers import Template
+from services.sender.tell import event_of
+from shared.bus.outbox import Outbox, Unit
+from shared.clock import Clock
+from shared.events.catalogue import NumberPaused
+from shared.unavailable import is_unavailable
+
+log = structlog.get_logger(__name__)
+
+RECORD_LIMIT: Final = 256
+RECORDERS: Final = 2
+RETRY_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt of this process that has ended, and what its outcome means for others: `pause` its number, `rest` its template."""
+
+    settled: Settled
+    number: Number
+    pause: PauseNumber | None = None
+    rest: tuple[Template, str, float] | None = None
+
+
+class Recorder:
+    """Takes outcomes as they come; `on_recorded` hears of those that are committed.
+
+    `run` ends only by cancellation: whoever has begun attempts waits for `on_recorded` of all of them first.
+    """
+
+    def __init__(self, outbox: Outbox, clock: Clock, on_recorded: Callable[[Sequence[Ended]], None]) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._on_recorded = on_recorded
+        self._ended: deque[Ended] = deque()
+        self._some_ended = asyncio.Event()
+
+    def put(self, ended: Ended) -> None:
+        """This is to be written down."""
+        self._ended.append(ended)
+        self._some_ended.set()
+
+    async def run(self) -> None:
+        """Write, without end; several may run at once."""
+        while True:
+            if not self._ended:
+                self._some_ended.clear()
+                await self._some_ended.wait()
+                continue
+            taken = [self._ended.popleft() for _ in range(min(RECORD_LIMIT, len(self._ended)))]
+            await self._record(taken)
+            self._on_recorded(taken)
+
+    async def _record(self, ended: Sequence[Ended]) -> None:
+        """One transaction. While the database is away outcomes are kept and tried again: a call that was made is not forgotten
+        because a table could not be reached."""
+        while True:
+            try:
+                async with self._outbox.transaction() as unit:
+                    new = await attempts.record(unit.connection, [one.settled for one in ended])
+                    unit.emit(*(event_of(one.settled) for one in ended if one.settled.head.attempt in new))
+                    await _pause(unit, ended)
+                return
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("sender.outcomes_kept", attempts=len(ended), error=type(error).__name__)
+                await self._clock.sleep(RETRY_SECONDS)
+
+
+async def _pause(unit: Unit, ended: Sequence[Ended]) -> None:
+    """Tell of numbers that can send nothing, each once a batch, and let templates rest."""
+    paused = {one.number.number_id: (one.number, one.pause) for one in ended if one.pause is not None}
+    for number, pause in paused.values():
+        unit.emit(
+            NumberPaused(
+                tenant_id=number.tenant_id,
+                number_id=number.number_id,
+                revision=number.revision,
+                code=pause.code,
+                detail=pause.detail,
+            )
+        )
+    resting = {template: (code, seconds) for template, code, seconds in (one.rest for one in ended if one.rest is not None)}
+    if resting:
+        await numbers.pause_templates(unit.connection, resting)

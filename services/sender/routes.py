@@ -1,0 +1,83 @@
+"""What the sender shows to operators: why a number is slow, or silent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from services.sender.calls import Calls
+from services.sender.health import Health
+from services.sender.numbers import Numbers
+from shared.http.responses import json_response
+from shared.http.routes import Access, Route
+from shared.limits.breaker import State
+from shared.limits.limiter import Limiter
+
+TAG: Final = "Operators"
+
+
+class NumberState(BaseModel):
+    number_id: str
+    paused: str | None = Field(description="The code of the reason why nothing is sent from it.")
+    messages_per_second: float = Field(description="The pace that its record allows.")
+    rate_share: float = Field(
+        description="The part of it that it has now, 0 to 1: less after throttles or with rising latency."
+    )
+    breaker: State = Field(description="Its own circuit breaker, as this process sees it.")
+    provider: str = Field(description="The provider's circuit breaker among `providers`.")
+    waiting: int = Field(description="Claimed messages that wait for a slot, in this process.")
+    in_call: int = Field(description="Calls under way, in this process.")
+
+
+class SenderState(BaseModel):
+    numbers: list[NumberState] = Field(description="Those that this process has sent from.")
+    providers: dict[str, State] = Field(description="The circuit breaker of each provider's host.")
+
+
+class OperatorRoutes:
+    """The handlers, with what they need."""
+
+    def __init__(self, numbers: Numbers, health: Health, limiter: Limiter, calls: Calls) -> None:
+        self._numbers = numbers
+        self._health = health
+        self._limiter = limiter
+        self._calls = calls
+
+    def routes(self) -> Sequence[Route]:
+        return [
+            Route(
+                "GET",
+                "/numbers",
+                self.numbers,
+                "Pace, health and load of the numbers",
+                TAG,
+                responses={200: SenderState},
+                access=Access.INTERNAL,
+            )
+        ]
+
+    async def numbers(self, _: web.Request) -> web.StreamResponse:
+        numbers = self._numbers.known()
+        shares = await self._limiter.rates([number.limits.line for number in numbers])
+        states, loads = self._health.states(), self._calls.loads()
+        views = []
+        for number in numbers:
+            line, (own, provider) = number.limits.line, number.breakers
+            waiting, in_call = loads.get(line.group, (0, 0))
+            views.append(
+                NumberState(
+                    number_id=number.number_id,
+                    paused=number.paused,
+                    messages_per_second=round(line.rate.per_second, 2),
+                    rate_share=round(shares.get(line.group, 1.0), 3),
+                    breaker=states.get(own, State.CLOSED),
+                    provider=provider,
+                    waiting=waiting,
+                    in_call=in_call,
+                )
+            )
+        providers = {provider: states.get(provider, State.CLOSED) for provider in sorted({n.breakers[1] for n in numbers})}
+        return json_response(SenderState(numbers=views, providers=providers))
