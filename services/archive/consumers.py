@@ -35,8 +35,9 @@ RECORD: Final = Subscription(
     ),
     # A bug or a row that cannot be stored: about eight minutes for a rollback before the event is set aside as a dead letter.
     RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300)),
-    concurrency=2,  # order means nothing here: one batch is analyzed while another is written
-    max_events=1_024,  # the more facts about a message come together, the fewer rows are written
+    # The more facts about a message come together, the fewer rows are written. One batch at a time: the next one gathers meanwhile.
+    prefetch=64,
+    max_events=4_096,
 )
 SUBSCRIPTIONS: Final = (RECORD,)
 

@@ -1,21 +1,21 @@
 """Keep what happened: messages in and out become entries, outcomes and reports their progress.
 
 Everything adds up by natural keys - message id, or number and wamid - so events may come twice, in any order, several at once.
-Two statements a batch, each whole in itself (a third for the first entry of a month): a failure in between leaves nothing that
-the next try would not repair.
+One statement a batch, whole in itself; another one before it for the first entry of a month.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import structlog
 
-from services.archive.domain.entry import Entry, incoming_entry, month_of, next_month, outgoing_entry
-from services.archive.domain.progress import Outcome, Progress, add_up, progress_of
+from services.archive.domain.entry import Entry, incoming_entry, month_of, months_of, next_month, outgoing_entry
+from services.archive.domain.progress import add_up, progress_of
 from services.archive.store import record as store
 from shared.clock import Clock
 from shared.db.pool import Pool
@@ -38,25 +38,24 @@ class Recorder:
 
     async def record(self, events: Sequence[Event]) -> None:
         """Record events of the subscription `archive.record`; safe to repeat."""
-        facts: list[Progress] = []
-        entries: dict[tuple[str, str], Entry] = {}
+        kinds: defaultdict[type[Event], list[Any]] = defaultdict(list)
         for event in events:
-            if isinstance(event, Outcome):
-                facts.append(progress_of(event))
-            if isinstance(event, MessageReleased):
-                entries.setdefault((event.tenant_id, event.message_id), outgoing_entry(_new_entry_id(), event))
-            elif isinstance(event, MessageReceived):
-                entries.setdefault((event.number_id, event.wamid), incoming_entry(_new_entry_id(), event))
+            kinds[type(event)].append(event)
+        received = kinds.pop(MessageReceived, [])
+        entries: dict[tuple[str, str], Entry] = {}
+        for out in kinds.get(MessageReleased, ()):
+            if (key := (out.tenant_id, out.message_id)) not in entries:
+                entries[key] = outgoing_entry(_new_entry_id(), out)
+        for heard in received:
+            if (key := (heard.number_id, heard.wamid)) not in entries:
+                entries[key] = incoming_entry(_new_entry_id(), heard)
         found = list(entries.values())
-        await self.ensure_months({entry.month for entry in found})
-        async with self._pool.acquire() as connection:
-            if found:
-                await store.open_conversations(connection, found)
-            try:
-                await store.record(connection, add_up(facts), found)
-            except asyncpg.CheckViolationError:
-                self._months.clear()  # one may have been taken away since: the next try asks again
-                raise
+        await self.ensure_months(months_of([entry.sent_at for entry in found]))
+        try:
+            await store.record(self._pool, add_up(progress_of(event) for told in kinds.values() for event in told), found)
+        except asyncpg.CheckViolationError:
+            self._months.clear()  # one may have been taken away since: the next try asks again
+            raise
 
     async def ensure_months(self, months: set[datetime]) -> None:
         """Make the partitions of these months where they are missing."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from services.archive.domain.content import body_of, storable, type_of, without_nul
+from services.archive.domain.content import body_of, type_of, without_nul
 from shared.events.catalogue import MessageReceived, MessageReleased
 from shared.ids import EntryId, MessageId, NumberId, TenantId
 
@@ -22,8 +22,7 @@ class Direction(StrEnum):
     OUTGOING = "outgoing"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One message of the conversation of a number and a contact. Incoming ones have a wamid, outgoing ones a message id."""
 
     id: EntryId
@@ -38,11 +37,6 @@ class Entry:
     type: str
     body: str
     content: dict[str, Any]
-
-    @property
-    def month(self) -> datetime:
-        """The first moment of the month whose partition holds it."""
-        return month_of(self.sent_at)
 
     @property
     def preview(self) -> str:
@@ -64,7 +58,7 @@ def outgoing_entry(entry_id: EntryId, event: MessageReleased) -> Entry:
         wamid=None,
         type=type_of(event.content),
         body=body_of(event.content),
-        content=storable(event.content),
+        content=event.content,
     )
 
 
@@ -82,7 +76,7 @@ def incoming_entry(entry_id: EntryId, event: MessageReceived) -> Entry:
         wamid=without_nul(event.wamid),
         type=type_of(event.content),
         body=body_of(event.content),
-        content=storable(event.content),
+        content=event.content,
     )
 
 
@@ -97,6 +91,12 @@ def moment_of(received_at: datetime, occurred_at: datetime) -> datetime:
 def month_of(moment: datetime) -> datetime:
     """The first moment of its month, UTC."""
     return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def months_of(moments: Collection[datetime]) -> set[datetime]:
+    """The months they are of."""
+    ends = {month_of(moment) for moment in (min(moments), max(moments))} if moments else set()
+    return ends if len(ends) < 2 else {month_of(moment) for moment in moments}
 
 
 def next_month(month: datetime) -> datetime:

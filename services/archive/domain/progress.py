@@ -11,10 +11,9 @@ idempotent, here (within a batch) as in `store/queries.sql` (across batches).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from shared.events.catalogue import (
     DeliveryStatus,
@@ -44,10 +43,18 @@ class EntryStatus(StrEnum):
     READ = "read"
 
 
-_WITHIN_ATTEMPT: Final = (EntryStatus.QUEUED, EntryStatus.SCHEDULED, EntryStatus.UNKNOWN, EntryStatus.SENT, EntryStatus.FAILED)
-_ABOVE_ATTEMPTS: Final = (EntryStatus.CANCELED, EntryStatus.EXPIRED, EntryStatus.DELIVERED, EntryStatus.READ)
+_WITHIN_ATTEMPT: Final = {
+    status: step
+    for step, status in enumerate(
+        (EntryStatus.QUEUED, EntryStatus.SCHEDULED, EntryStatus.UNKNOWN, EntryStatus.SENT, EntryStatus.FAILED)
+    )
+}
 _STEP: Final = 10
 _ABOVE: Final = 1_000_000
+_ABOVE_ATTEMPTS: Final = {
+    status: _ABOVE + step
+    for step, status in enumerate((EntryStatus.CANCELED, EntryStatus.EXPIRED, EntryStatus.DELIVERED, EntryStatus.READ))
+}
 MAX_ATTEMPT: Final = _ABOVE // _STEP - 1
 
 ATTEMPT_NOT_TOLD: Final = 1
@@ -68,55 +75,54 @@ Outcome = (
 
 def height(status: EntryStatus, attempt: int) -> int:
     """The order of states; equal only for the same state of the same attempt."""
-    if status in _ABOVE_ATTEMPTS:
-        return _ABOVE + _ABOVE_ATTEMPTS.index(status)
-    return min(attempt, MAX_ATTEMPT) * _STEP + _WITHIN_ATTEMPT.index(status)
+    above = _ABOVE_ATTEMPTS.get(status)
+    return above if above is not None else min(attempt, MAX_ATTEMPT) * _STEP + _WITHIN_ATTEMPT[status]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """All that is known of an outgoing message's way: when it first reached its `status`, and the latest attempt's wamid."""
+class Progress(NamedTuple):
+    """All that is known of an outgoing message's way: when it first reached its `status`, and the latest attempt's wamid. A tuple,
+    because there are several for each message."""
 
     message_id: MessageId
     tenant_id: TenantId
     height: int
     status: EntryStatus
     status_at: datetime
-    error_code: str | None = None
-    wamid: str | None = None
-    wamid_attempt: int = 0
+    error_code: str | None
+    wamid: str | None
+    wamid_attempt: int
 
-    def __add__(self, other: Progress) -> Progress:
+    def joined(self, other: Progress) -> Progress:
         """Both facts about one message."""
-        top = max(self, other, key=Progress._precedence)
-        named = max(self, other, key=Progress._naming)
-        return replace(top, wamid=named.wamid, wamid_attempt=named.wamid_attempt)
+        top = self if self._stands_above(other) else other
+        named = self if (self.wamid_attempt, self.wamid or "") > (other.wamid_attempt, other.wamid or "") else other
+        if (top.wamid_attempt, top.wamid) == (named.wamid_attempt, named.wamid):
+            return top
+        return top._replace(wamid=named.wamid, wamid_attempt=named.wamid_attempt)
 
-    def _precedence(self) -> tuple[int, float, str]:
-        return self.height, -self.status_at.timestamp(), self.error_code or ""
-
-    def _naming(self) -> tuple[int, str]:
-        return self.wamid_attempt, self.wamid or ""
+    def _stands_above(self, other: Progress) -> bool:
+        """The higher fact, of equal ones the earlier."""
+        if self.height != other.height:
+            return self.height > other.height
+        return (other.status_at, self.error_code or "") > (self.status_at, other.error_code or "")
 
 
 def progress_of(event: Outcome) -> Progress:
     """The fact that an event tells."""
-    match event:
+    match event:  # the frequent ones first: a miss takes longer than all the rest
+        case MessageStatusChanged():
+            attempt = event.attempt or ATTEMPT_NOT_TOLD
+            return _fact(event, _REPORTED[event.status], attempt, event.status_at, event.error_code, event.wamid)
+        case MessageSent():
+            return _fact(event, EntryStatus.SENT, event.attempt, event.occurred_at, wamid=event.wamid)
         case MessageReleased():
             return _fact(event, EntryStatus.QUEUED, event.attempt, event.occurred_at)
         case MessageDeferred():
-            return _fact(event, EntryStatus.SCHEDULED, event.attempt, event.occurred_at, error_code=event.code)
+            return _fact(event, EntryStatus.SCHEDULED, event.attempt, event.occurred_at, event.code)
         case MessageUnsettled():
-            return _fact(event, EntryStatus.UNKNOWN, event.attempt, event.occurred_at, error_code=event.code)
-        case MessageSent():
-            return _fact(event, EntryStatus.SENT, event.attempt, event.occurred_at, wamid=event.wamid)
+            return _fact(event, EntryStatus.UNKNOWN, event.attempt, event.occurred_at, event.code)
         case MessageFailed():
-            return _fact(event, EntryStatus.FAILED, event.attempt, event.occurred_at, error_code=event.code)
-        case MessageStatusChanged():
-            attempt = event.attempt or ATTEMPT_NOT_TOLD
-            return _fact(
-                event, _REPORTED[event.status], attempt, event.status_at, error_code=event.error_code, wamid=event.wamid
-            )
+            return _fact(event, EntryStatus.FAILED, event.attempt, event.occurred_at, event.code)
         case MessageCanceled():
             return _fact(event, EntryStatus.CANCELED, 0, event.occurred_at)
         case MessageExpired():
@@ -132,18 +138,10 @@ _REPORTED: Final = {
 
 
 def _fact(
-    event: Outcome, status: EntryStatus, attempt: int, at: datetime, *, error_code: str | None = None, wamid: str | None = None
+    event: Outcome, status: EntryStatus, attempt: int, at: datetime, error_code: str | None = None, wamid: str | None = None
 ) -> Progress:
-    return Progress(
-        message_id=event.message_id,
-        tenant_id=event.tenant_id,
-        height=height(status, attempt),
-        status=status,
-        status_at=at,
-        error_code=error_code,
-        wamid=wamid,
-        wamid_attempt=attempt if wamid else 0,
-    )
+    named = attempt if wamid else 0
+    return Progress(event.message_id, event.tenant_id, height(status, attempt), status, at, error_code, wamid, named)
 
 
 def add_up(facts: Iterable[Progress]) -> list[Progress]:
@@ -151,5 +149,6 @@ def add_up(facts: Iterable[Progress]) -> list[Progress]:
     sums: dict[tuple[TenantId, MessageId], Progress] = {}
     for fact in facts:
         key = fact.tenant_id, fact.message_id
-        sums[key] = sums[key] + fact if key in sums else fact
+        known = sums.get(key)
+        sums[key] = fact if known is None else known.joined(fact)
     return list(sums.values())

@@ -2,18 +2,10 @@
 -- Takes any moment; makes the partition of its month if it is missing, one process at a time; returns whether it did.
 SELECT ensure_month($1::timestamptz)
 
--- name: open_conversations
--- Takes the keys of conversations as arrays; makes those that are missing, empty. Locks keys in their order.
-INSERT INTO conversations (id, tenant_id, number_id, contact_phone)
-SELECT id, tenant_id, number_id, contact_phone
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS wanted (id, tenant_id, number_id, contact_phone)
-ORDER BY tenant_id, number_id, contact_phone
-ON CONFLICT (tenant_id, number_id, contact_phone) DO NOTHING
-
 -- name: record
--- Takes progress ($1-$9, one row per message) and entries ($10-$23); adds the progress up, stores the entries whose key is new
--- and counts them in their conversations, which must exist. Locks outgoing, incoming and conversations in this order, each in
--- key order.
+-- Takes progress ($1-$9, one row per message) and entries ($10-$23); adds the progress up, stores the entries whose key is new, and
+-- counts them in their conversations, which are made where they are missing. Locks outgoing, incoming and conversations in this
+-- order, each in key order.
 WITH told AS (
     SELECT *
     FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::integer[],
@@ -55,56 +47,50 @@ WITH told AS (
     SELECT number_id, wamid, tenant_id, id FROM entry WHERE direction = 'incoming' ORDER BY number_id, wamid
     ON CONFLICT (number_id, wamid) DO NOTHING
     RETURNING entry_id
-), stored AS (
-    INSERT INTO entries (id, sent_at, tenant_id, conversation_id, direction, message_id, wamid, type, body, content, tsv)
-    SELECT entry.id, entry.sent_at, entry.tenant_id, conversations.id, entry.direction, entry.message_id, entry.wamid,
-           entry.type, entry.body, entry.content::jsonb, entry.tsv::tsvector
-    FROM entry
-    JOIN (SELECT entry_id FROM added_up UNION ALL SELECT entry_id FROM arrived) AS fresh ON fresh.entry_id = entry.id
-    CROSS JOIN LATERAL (
-        SELECT conversations.id FROM conversations
-        WHERE (tenant_id, number_id, contact_phone) = (entry.tenant_id, entry.number_id, entry.contact_phone)
-        LIMIT 1  -- one look-up an entry, whatever the planner believes of the table
-    ) AS conversations
-    RETURNING id, conversation_id
+), fresh AS MATERIALIZED (
+    SELECT entry.*
+    FROM entry JOIN (SELECT entry_id FROM added_up UNION ALL SELECT entry_id FROM arrived) AS key ON key.entry_id = entry.id
 ), counted AS (
-    SELECT stored.conversation_id,
+    SELECT tenant_id, number_id, contact_phone,
+           'cnv_' || right(min(id), 26) AS id,  -- should it be new: its first entry's, which nobody else has
            count(*) AS entries,
            count(*) FILTER (WHERE direction = 'incoming') AS unread,
-           (array_agg(entry.id ORDER BY sent_at DESC, id DESC))[1] AS last_id,
+           (array_agg(id ORDER BY sent_at DESC, id DESC))[1] AS last_id,
            (array_agg(contact_name ORDER BY sent_at DESC, id DESC) FILTER (WHERE contact_name IS NOT NULL))[1] AS name,
            max(sent_at) FILTER (WHERE contact_name IS NOT NULL) AS named_at
-    FROM stored JOIN entry USING (id)
-    GROUP BY stored.conversation_id
-)
--- Always a conflict, never an insert: unlike UPDATE … FROM it takes its locks in the order asked for.
-INSERT INTO conversations AS known (
-    id, tenant_id, number_id, contact_phone, contact_name, contact_named_at, entry_count, unread_count, last_entry_at,
-    last_entry_id, last_direction, last_type, last_preview
-)
-SELECT counted.conversation_id, last.tenant_id, last.number_id, last.contact_phone, counted.name, counted.named_at,
-       counted.entries, counted.unread, last.sent_at, last.id, last.direction, last.type, last.preview
-FROM counted JOIN entry AS last ON last.id = counted.last_id
-ORDER BY counted.conversation_id
-ON CONFLICT (id) DO UPDATE
-SET entry_count = known.entry_count + excluded.entry_count,
-    unread_count = known.unread_count + excluded.unread_count,
-    (contact_name, contact_named_at) = (
-        SELECT name, named_at
-        FROM (VALUES (known.contact_name, known.contact_named_at), (excluded.contact_name, excluded.contact_named_at))
-            AS fact (name, named_at)
-        ORDER BY named_at DESC NULLS LAST
-        LIMIT 1
-    ),
-    (last_entry_at, last_entry_id, last_direction, last_type, last_preview) = (
-        SELECT excluded.last_entry_at, excluded.last_entry_id, excluded.last_direction, excluded.last_type,
-               excluded.last_preview
-        WHERE known.last_entry_at IS NULL
-           OR (excluded.last_entry_at, excluded.last_entry_id) > (known.last_entry_at, known.last_entry_id)
-        UNION ALL  -- the first of the two that there is
-        SELECT known.last_entry_at, known.last_entry_id, known.last_direction, known.last_type, known.last_preview
-        LIMIT 1
+    FROM fresh
+    GROUP BY tenant_id, number_id, contact_phone
+), opened AS (
+    INSERT INTO conversations AS known (
+        id, tenant_id, number_id, contact_phone, contact_name, contact_named_at, entry_count, unread_count, last_entry_at,
+        last_entry_id, last_direction, last_type, last_preview
     )
+    SELECT counted.id, counted.tenant_id, counted.number_id, counted.contact_phone, counted.name, counted.named_at,
+           counted.entries, counted.unread, last.sent_at, last.id, last.direction, last.type, last.preview
+    FROM counted JOIN fresh AS last ON last.id = counted.last_id
+    ORDER BY counted.tenant_id, counted.number_id, counted.contact_phone
+    ON CONFLICT (tenant_id, number_id, contact_phone) DO UPDATE
+    SET entry_count = known.entry_count + excluded.entry_count,
+        unread_count = known.unread_count + excluded.unread_count,
+        -- The newest name and the newest entry win; each column decides alike.
+        contact_name = CASE WHEN excluded.contact_named_at < known.contact_named_at THEN known.contact_name
+                            ELSE coalesce(excluded.contact_name, known.contact_name) END,
+        contact_named_at = greatest(excluded.contact_named_at, known.contact_named_at),
+        last_direction = CASE WHEN (excluded.last_entry_at, excluded.last_entry_id) < (known.last_entry_at, known.last_entry_id)
+                              THEN known.last_direction ELSE excluded.last_direction END,
+        last_type = CASE WHEN (excluded.last_entry_at, excluded.last_entry_id) < (known.last_entry_at, known.last_entry_id)
+                         THEN known.last_type ELSE excluded.last_type END,
+        last_preview = CASE WHEN (excluded.last_entry_at, excluded.last_entry_id) < (known.last_entry_at, known.last_entry_id)
+                            THEN known.last_preview ELSE excluded.last_preview END,
+        last_entry_id = CASE WHEN (excluded.last_entry_at, excluded.last_entry_id) < (known.last_entry_at, known.last_entry_id)
+                             THEN known.last_entry_id ELSE excluded.last_entry_id END,
+        last_entry_at = greatest(excluded.last_entry_at, known.last_entry_at)
+    RETURNING id, tenant_id, number_id, contact_phone
+)
+INSERT INTO entries (id, sent_at, tenant_id, conversation_id, direction, message_id, wamid, type, body, content, tsv)
+SELECT fresh.id, fresh.sent_at, fresh.tenant_id, opened.id, fresh.direction, fresh.message_id, fresh.wamid, fresh.type,
+       fresh.body, fresh.content::jsonb, fresh.tsv::tsvector
+FROM fresh JOIN opened USING (tenant_id, number_id, contact_phone)
 
 -- name: forget_without_entry
 -- Takes days; deletes at most 10,000 facts about messages whose entry never came.
