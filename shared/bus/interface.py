@@ -10,9 +10,9 @@ from shared.events.codec import Batch
 from shared.events.event import Event
 
 Handler = Callable[[Sequence[Event]], Awaitable[None]]
-"""Takes 1..256 events in the order they came. Returning settles them all; raising `Retry` or `Permanent` speaks for all of them,
-`BatchFailed` for some; any other exception is a bug in one of them, so each is tried again alone. May run twice for an event:
-effects must be idempotent."""
+"""Takes 1..`max_events` events in the order they came. Returning settles them all; raising `Retry` or `Permanent` speaks for all
+of them, `BatchFailed` for some; any other exception is a bug in one of them, so each is tried again alone. May run twice for an
+event: effects must be idempotent."""
 
 
 class BusError(Exception):

@@ -12,14 +12,14 @@ from shared.bus.interface import Bus, Handler, StopSignal, Subscription
 from shared.errors import BatchFailed
 from shared.events.event import Event
 from shared.run import Stage
-from shared.telemetry.tracing import Span, SpanScope, Tracing, is_sampled
+from shared.telemetry.tracing import Span, SpanScope, Tracing
 
 _CONTEXT_FIELDS: Final = ("tenant_id", "event_id", "message_id")
 
 
 class Subscriber:
-    """Consumes until told to stop. Each sampled event is handled under a span of its own, a child of what caused the event; the
-    event that the handler gets carries that span on. Events nobody traces cost nothing."""
+    """Consumes until told to stop. Each event whose trace is recorded is handled under a span of its own, a child of what caused
+    it, and is handed on with that span as its trace context. Events nobody traces cost nothing."""
 
     stage = Stage.CONSUME
 
@@ -38,7 +38,7 @@ class Subscriber:
         if len(events) == 1:
             context = {**context, **_fields(events[0])}
         with bound_contextvars(**context):
-            if any(is_sampled(event.traceparent) for event in events):
+            if any(event.traceparent for event in events):
                 await self._handle_traced(events)
             else:
                 await self._handler(events)
@@ -49,7 +49,7 @@ class Subscriber:
             spans: dict[str, Span] = {}
             handed = []
             for event in events:
-                if not is_sampled(event.traceparent):
+                if event.traceparent is None:
                     handed.append(event)
                     continue
                 span = stack.enter_context(self._span(event))

@@ -146,6 +146,37 @@ class Tracing:
             return _Unrecorded(parent if parent[_FLAGS_AT] == "00" and len(parent) == 55 else f"00{parent[2:53]}00")
         return _Recorded(tracer.start_span(name, _remote(parent), _KINDS[kind]), attributes)
 
+    def follow(
+        self, name: str, traceparent: str | None, *, kind: Kind = "internal", attributes: Mapping[str, object] | None = None
+    ) -> SpanScope:
+        """A span of the trace that an event or a row came with. One that came with none, or with one that nobody records, begins
+        none here and costs nothing; the `traceparent` of such a span is empty."""
+        if not is_sampled(traceparent):
+            return _UNTRACED
+        return self.span(name, kind=kind, traceparent=traceparent, attributes=attributes)
+
+
+class _Untraced:
+    """Of no trace; one for all."""
+
+    __slots__ = ()
+    traceparent: Final = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, exc_type: object, error: object, traceback: object, /) -> None:
+        pass
+
+    def set(self, **attributes: object) -> None:
+        pass
+
+    def fail(self, code: str) -> None:
+        pass
+
+
+_UNTRACED: Final = _Untraced()
+
 
 class _Unrecorded:
     """Carries the context on and does nothing else."""

@@ -49,6 +49,15 @@ def test_what_is_not_there_is_not_written() -> None:
     assert b"traceparent" not in batch.body
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"), [("01", True), ("03", True), ("01-more", True), ("00", False), ("02", False), ("", False)]
+)
+def test_a_trace_that_nobody_records_is_not_told(flags: str, told: bool) -> None:
+    traceparent = f"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}"
+    event = MessageCanceled(tenant_id=TenantId("t"), message_id=MessageId("m"), traceparent=traceparent)
+    assert event.traceparent == (traceparent if told else None)
+
+
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (256, [256]), (257, [256, 1]), (600, [256, 256, 88])])
 def test_batches_are_cut_at_256_and_keep_the_order(count: int, sizes: list[int]) -> None:
     assert MAX_BATCH_EVENTS == 256

@@ -37,6 +37,11 @@ def test_ids_made_by_many_threads_at_once_are_all_different() -> None:
     assert len({made for part in parts for made in part}) == 16_000
 
 
+def test_ids_of_one_moment_are_all_different(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 1_790_000_000_000_000_000)
+    assert len({new_id("evt") for _ in range(10_000)}) == 10_000
+
+
 def test_it_is_a_uuid_of_version_7() -> None:
     made = uuid.UUID(int=uuid7())
     assert made.version == 7
@@ -47,6 +52,7 @@ def test_it_is_a_uuid_of_version_7() -> None:
 def test_an_id_is_the_uuid_in_base32hex(monkeypatch: pytest.MonkeyPatch) -> None:
     value = 0x0199_A5F3_1C2D_7ABC_8123_4567_89AB_CDEF
     monkeypatch.setattr(ids, "uuid7", lambda: value)
+    monkeypatch.setattr(ids, "_series", ids._Series())
     assert ids.new_id("msg") == "msg_" + base64.b32hexencode(value.to_bytes(16, "big")).decode().rstrip("=").lower()
 
 

@@ -71,6 +71,31 @@ def test_unrecorded_work_still_has_a_trace_of_its_own(tracing: Tracing) -> None:
         assert trace_id_of(other.traceparent) == trace_id_of(one.traceparent), "others take it for valid"
 
 
+@pytest.mark.parametrize("parent", [None, UNSAMPLED, "", "junk"])
+def test_what_comes_without_a_recorded_trace_begins_none(parent: str | None) -> None:
+    tracing, exporter = recording()
+
+    with tracing.follow("POST messages", parent, kind="client") as span:
+        span.set(count=1)
+        span.fail("some.code")
+        assert not is_sampled(span.traceparent)
+        assert current_traceparent() is None
+
+    assert exporter.get_finished_spans() == ()
+
+
+def test_what_comes_with_a_recorded_trace_goes_on_with_it() -> None:
+    tracing, exporter = recording()
+
+    with tracing.follow("POST messages", SAMPLED, kind="client", attributes={"attempt": 1}) as span:
+        assert current_traceparent() == span.traceparent
+
+    (finished,) = exporter.get_finished_spans()
+    assert finished.parent is not None
+    assert f"{finished.parent.span_id:016x}" == "00f067aa0ba902b7"
+    assert (finished.name, finished.kind.name, dict(finished.attributes or {})) == ("POST messages", "CLIENT", {"attempt": 1})
+
+
 def test_without_exporter_a_sampled_parent_is_passed_on_unsampled() -> None:
     with Tracing("x", TelemetrySettings()).span("process", traceparent=SAMPLED) as span:
         assert span.traceparent == UNSAMPLED
