@@ -1,91 +1,103 @@
-"""`make bench`: everything, one table, one JSON file."""
+"""`python -m bench [--quick] [scenario …]`: measure, print a table per scenario, keep one JSON file."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import asyncio
 import os
-import platform
-import subprocess
+import signal
 import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import uvloop
 
-from bench.ceiling import bare_client
-from bench.pipeline import alone, saturated
-from bench.rig import ROOT, running_rig
+from bench import ceiling, chaos, comparison, isolation, obedience, pipeline, stalled
+from bench.report import surroundings, table, write
+from bench.rig import ROOT, Rig, running_rig
+from bench.scenario import Report, Scale, Scenario
 
-RESULTS: Final = Path(__file__).parent / "results"
-PACKAGES: Final = ("aiohttp", "aio-pika", "asyncpg", "uvloop", "pydantic", "orjson", "redis")
-
-
-async def measure(count: int) -> dict[str, Any]:
-    """All parts, one after the other, on one stack."""
-    async with running_rig() as rig:
-        facts = {"postgresql": await rig.database.fetchval("SHOW server_version"), "bus": "RabbitMQ"}
-        _say("warming up")
-        await saturated(rig, 2_000)
-        results: dict[str, Any] = {}
-        for name, part in (
-            ("one message alone", alone(rig, 200, 0.02)),
-            ("pipeline, saturated", saturated(rig, count)),
-            ("bare aiohttp client", bare_client(rig, count)),
-        ):
-            _say(name)
-            results[name] = await part
-        return {"servers": facts, "results": results}
+SCENARIOS: Final[Sequence[Scenario]] = (
+    pipeline.SCENARIO,
+    ceiling.SCENARIO,
+    comparison.SCENARIO,
+    stalled.SCENARIO,
+    isolation.SCENARIO,
+    obedience.SCENARIO,
+    chaos.SCENARIO,
+)
+USUAL: Final = ("pipeline", "ceiling", "comparison", "stalled", "isolation", "obedience")
+"""Without names: all but chaos, some eight minutes. `all` is every one of them."""
 
 
-def surroundings() -> dict[str, Any]:
-    """The machine, the versions, the commit."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
+async def measure(scenarios: Sequence[Scenario], scale: Scale, facts: dict[str, Any]) -> None:
+    """One after the other; tables are printed and `facts` completed as they come. One that breaks does not stop the next."""
+    async with AsyncExitStack() as stack:
+        shared: Rig | None = None
+        for scenario in scenarios:
+            sys.stderr.write(f"… {scenario.name}: {scenario.what} (about {scenario.seconds} s)\n")
+            load, began = os.getloadavg()[0], time.monotonic()
+            try:
+                if scenario.apart:
+                    async with running_rig(scenario.settings) as rig:
+                        report = await scenario.run(rig, scale)
+                else:
+                    if shared is None:
+                        shared = await stack.enter_async_context(running_rig({}))
+                    report = await scenario.run(shared, scale)
+            except Exception:  # noqa: BLE001  # whatever it is, it is this scenario's
+                traceback.print_exc()
+                report = Report(notes=["it broke; see above"])
+                facts["broken"].append(scenario.name)
+            around = {"load_before": round(load, 2), "seconds": round(time.monotonic() - began, 1)}
+            facts["scenarios"][scenario.name] = {**around, **report.as_json()}
+            sys.stdout.write(table(f"{scenario.name}: {scenario.what}", report) + "\n")
+            sys.stdout.flush()
+
+
+async def stoppable(scenarios: Sequence[Scenario], scale: Scale, facts: dict[str, Any]) -> None:
+    """Ctrl-C and SIGTERM end it in order, with what was measured by then; pressed again they change nothing."""
+    measuring = asyncio.current_task()
+    assert measuring is not None
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop() -> None:
+        if not measuring.cancelling():
+            measuring.cancel()
+
+    for number in signals:
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        await measure(scenarios, scale, facts)
+    except asyncio.CancelledError:
+        facts["broken"].append("stopped")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_listed()
     )
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit.stdout.strip(),
-        "cores": os.cpu_count(),
-        "processor": model,
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "load_before": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-    }
+    parser.add_argument("names", nargs="*", metavar="scenario", help=f"usually: {' '.join(USUAL)}; or: all")
+    parser.add_argument("--quick", action="store_true", help="does it work? figures mean nothing then")
+    arguments = parser.parse_args()
+    known = {scenario.name: scenario for scenario in SCENARIOS}
+    names = arguments.names or USUAL
+    chosen = list(known) if "all" in names else list(dict.fromkeys(names))
+    if unknown := [name for name in chosen if name not in known]:
+        parser.error(f"no such scenario: {', '.join(unknown)}")
+    facts = {**surroundings(), "quick": arguments.quick, "scenarios": {}, "broken": []}
+    uvloop.run(stoppable([known[name] for name in chosen], Scale(arguments.quick), facts))
+    if facts["scenarios"]:
+        sys.stdout.write(f"\nwritten to {write(facts).relative_to(ROOT)}\n")
+    return 1 if facts["broken"] else 0
 
 
-def table(results: dict[str, dict[str, Any]]) -> str:
-    """One line a part."""
-    columns = ("messages", "messages_per_second", "p50_ms", "p95_ms", "p99_ms", "lost", "duplicates")
-    lines = [" ".join((f"{'':22}", *(f"{name:>20}" for name in columns)))]
-    for part, figures in results.items():
-        lines.append(" ".join((f"{part:22}", *(f"{figures.get(name, ''):>20}" for name in columns))))
-    pipeline, bare = results["pipeline, saturated"], results["bare aiohttp client"]
-    share = pipeline["messages_per_second"] / bare["messages_per_second"]
-    return "\n".join((*lines, f"the pipeline does {share:.0%} of what the bare client does in the same run"))
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"… {text}\n")
-
-
-def main() -> None:
-    """Measure and report."""
-    parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--messages", type=int, default=30_000)
-    count: int = parser.parse_args().messages
-    before = surroundings()
-    measured = uvloop.run(measure(count))
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{before['at'].replace(':', '')}.json"
-    path.write_text(json.dumps({**before, **measured}, indent=1) + "\n")
-    sys.stdout.write(f"{table(measured['results'])}\nwritten to {path.relative_to(ROOT)}\n")
+def _listed() -> str:
+    return "\n".join(f"  {scenario.name:11} {scenario.seconds:4} s  {scenario.what}" for scenario in SCENARIOS)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

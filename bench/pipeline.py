@@ -5,93 +5,90 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from bench.rig import Rig
+from bench import ledger, records
+from bench.offer import accept, steady, text
+from bench.rig import Number, Rig
+from bench.scenario import Report, Row, Scale, Scenario
 
-BATCH: Final = 1_000
-FLIGHT: Final = 3
-"""Batch requests at once: enough to keep the gateway busy, not so many that accepting starves sending."""
-PATIENCE_SECONDS: Final = 180.0
-
-LATENCIES: Final = """
-SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM s.settled_at - m.created_at) * 1000) AS ms
-FROM gateway.messages m JOIN sender.attempts s ON s.message_id = m.id AND s.state = 'sent'
-WHERE m.id = ANY($1::text[])
-"""
+NUMBERS: Final = 12
+PER_SECOND: Final = 1_000
+PATIENCE_SECONDS: Final = 120.0
+WARM_UP: Final = 2_000
+STEADY_SHARE: Final = 0.5
+"""Of what it does at most: where latency is the way through, and not the queue in front of it."""
 
 
-async def saturated(rig: Rig, count: int) -> dict[str, Any]:
-    """As fast as it goes: `count` messages offered at once, in batches, over all numbers."""
-    await rig.sandbox("DELETE", "ledger")
-    number_ids = list(rig.numbers)
-    flight = asyncio.Semaphore(FLIGHT)
-    ids: list[str] = []
+async def run(rig: Rig, scale: Scale) -> Report:
+    """One at a time, at half load, as fast as it goes."""
+    numbers = await rig.connect(NUMBERS, per_second=PER_SECOND)
+    await saturated(rig, numbers, WARM_UP)
+    alone = await _alone(rig, numbers[0], scale.of(200, 20), 0.02)
+    full = await saturated(rig, numbers, scale.of(30_000, 3_000))
+    half = await _at_half_load(rig, numbers, per_second=full["messages_per_second"] * STEADY_SHARE, seconds=scale.of(8.0, 1.0))
+    return Report(
+        {"as fast as it goes": full, "at half of that": half, "one at a time": alone},
+        [
+            f"{NUMBERS} numbers of {PER_SECOND:,}/s; latency is accepted → answered, and at full speed mostly the queue in front."
+        ],
+    )
 
-    async def send(start: int) -> None:
-        batch = [
-            {"to": f"+1888{n:07d}", "from": number_ids[n % len(number_ids)], "text": {"body": f"message {n}"}}
-            for n in range(start, min(start + BATCH, count))
-        ]
-        async with flight:
-            answer = await rig.post("/api/messages/batch", batch)
-        ids.extend(result["id"] for result in answer["results"])
 
-    began = time.monotonic()
+async def saturated(rig: Rig, numbers: Sequence[Number], how_many: int) -> Row:
+    """All offered at once, over all numbers in turn."""
+    await ledger.forget(rig)
+    messages = [text(numbers[n % len(numbers)], f"+1888{n:07d}") for n in range(how_many)]
+    began, began_at = time.monotonic(), time.time()
     async with asyncio.TaskGroup() as group:
-        for start in range(0, count, BATCH):
-            group.create_task(send(start))
-    accepted_seconds = time.monotonic() - began
-    summary = await _until_sent(rig, count, began)
-    seconds = time.monotonic() - began
-    backlog = await _until_reported(rig, ids)
+        accepting = group.create_task(accept(rig, messages))
+        accepting.add_done_callback(lambda _: accepted_seconds.append(time.monotonic() - began))
+        accepted_seconds: list[float] = []
+        arriving = group.create_task(ledger.until_accepted(rig, how_many, PATIENCE_SECONDS))
+    ids, summary = accepting.result(), arriving.result()
+    reported = await records.until_only(rig, ids, ["read"], PATIENCE_SECONDS)
     return {
-        "messages": count,
-        "messages_per_second": round(count / seconds),
-        "accept_per_second": round(count / accepted_seconds),
-        "reports_done_after_seconds": round(time.monotonic() - began, 2),
-        **await _latency(rig, ids),
-        "lost": count - summary["distinct"],
+        "messages": how_many,
+        "messages_per_second": round(summary["distinct"] / (summary["last_accepted_at"] - began_at)),
+        "accepted_per_second": round(how_many / accepted_seconds[0]),
+        **await records.latency(rig, ids),
+        "lost": how_many - summary["distinct"],
         "duplicates": summary["duplicates"],
-        "not_read": backlog,
+        "unread": how_many - reported.get("read", 0),
     }
 
 
-async def alone(rig: Rig, count: int, pause_seconds: float) -> dict[str, Any]:
-    """One message at a time, the platform otherwise idle."""
-    number_id = next(iter(rig.numbers))
+async def _at_half_load(rig: Rig, numbers: Sequence[Number], *, per_second: float, seconds: float) -> Row:
+    await ledger.forget(rig)
+    ids = await steady(rig, lambda n: text(numbers[n % len(numbers)], f"+1889{n:07d}"), per_second=per_second, seconds=seconds)
+    summary = await ledger.until_accepted(rig, len(ids), PATIENCE_SECONDS)
+    reported = await records.until_only(rig, ids, ["read"], PATIENCE_SECONDS)
+    return {
+        "messages": len(ids),
+        "messages_per_second": round(len(ids) / seconds),
+        **await records.latency(rig, ids),
+        "lost": len(ids) - summary["distinct"],
+        "duplicates": summary["duplicates"],
+        "unread": len(ids) - reported.get("read", 0),
+    }
+
+
+async def _alone(rig: Rig, number: Number, how_many: int, pause_seconds: float) -> Row:
+    """The platform otherwise idle."""
+    await ledger.forget(rig)
     ids = []
-    for n in range(count):
-        answer = await rig.post(
-            "/api/messages", {"to": f"+1999{n:07d}", "from": number_id, "text": {"body": "one message alone"}}
-        )
-        ids.append(answer["id"])
+    for n in range(how_many):
+        ids.append((await rig.api("POST", "messages", text(number, f"+1777{n:07d}")))["id"])
         await asyncio.sleep(pause_seconds)
-    await _until_reported(rig, ids)
-    return {"messages": count, **await _latency(rig, ids)}
+    reported = await records.until_only(rig, ids, ["read"], PATIENCE_SECONDS)
+    summary = await ledger.summary(rig)
+    return {
+        "messages": how_many,
+        **await records.latency(rig, ids),
+        "lost": how_many - summary["distinct"],
+        "duplicates": summary["duplicates"],
+        "unread": how_many - reported.get("read", 0),
+    }
 
 
-async def _latency(rig: Rig, ids: Sequence[str]) -> dict[str, float]:
-    row = await rig.database.fetchval(LATENCIES, list(ids))
-    return {name: round(value, 1) for name, value in zip(("p50_ms", "p95_ms", "p99_ms"), row or (0, 0, 0), strict=True)}
-
-
-async def _until_sent(rig: Rig, count: int, began: float) -> dict[str, Any]:
-    """Wait for the sandbox's own count."""
-    while True:
-        summary = await rig.accepted_by_sandbox()
-        if summary["distinct"] >= count or time.monotonic() - began > PATIENCE_SECONDS:
-            return summary
-        await asyncio.sleep(0.02)
-
-
-async def _until_reported(rig: Rig, ids: Sequence[str]) -> int:
-    """Wait until every message is read; returns how many are not when patience ends."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        left = await rig.database.fetchval(
-            "SELECT count(*) FROM gateway.messages WHERE id = ANY($1::text[]) AND status <> 'read'", list(ids)
-        )
-        if not left or time.monotonic() > deadline:
-            return int(left)
-        await asyncio.sleep(0.1)
+SCENARIO: Final = Scenario("pipeline", "accept → answered at the sandbox, everything on", 40, run)
