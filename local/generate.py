@@ -25,6 +25,7 @@ from services.gateway import app as gateway
 from services.gateway.routes.archive import ArchiveRoutes
 from services.gateway.routes.messages import MessageRoutes
 from services.gateway.routes.numbers import NumberRoutes
+from services.gateway.routes.twilio import TwilioRoutes
 from services.gateway.routes.webhooks import WebhookRoutes
 from services.topology import SUBSCRIPTIONS
 from shared.config import PREFIX, Group
@@ -73,6 +74,7 @@ def openapi() -> dict[str, Any]:
         NumberRoutes(nothing, nothing, nothing, nothing),
         ArchiveRoutes(nothing, "", ""),
         WebhookRoutes(nothing, nothing),
+        TwilioRoutes(nothing),
     )
     routes = [*routes, *Health({}).routes()]
     return document(routes, title=gateway.TITLE, version=gateway.VERSION, description=gateway.DESCRIPTION, prefix="/api")
