@@ -20,7 +20,7 @@ import structlog
 from shared.bus import routing
 from shared.bus.interface import BusError, Handler, StopSignal, Subscription
 from shared.errors import BatchFailed, Permanent, Retry
-from shared.events.codec import decode
+from shared.events.codec import decode, packed, unpacked
 from shared.events.event import Event
 from shared.unavailable import is_unavailable
 
@@ -290,8 +290,8 @@ def _part(body: bytes, indexes: Sequence[int], verdicts: Sequence[Verdict]) -> b
     """The events at `indexes`, as they came: what a newer publisher told and this process does not know must not get lost."""
     if len(indexes) == len(verdicts):
         return body
-    events = json.loads(body)
-    return json.dumps([events[index] for index in indexes], ensure_ascii=False, separators=(",", ":")).encode()
+    events = json.loads(unpacked(body))
+    return packed(json.dumps([events[index] for index in indexes], ensure_ascii=False, separators=(",", ":")).encode())
 
 
 async def _hand_over(delivery: Delivery, departures: Sequence[_Departure]) -> None:

@@ -51,7 +51,8 @@ def asyncapi_document(
         "info": {
             "title": "Chasqui events",
             "version": version,
-            "description": "One bus message is a JSON array of 1 to 256 events of one subject.",
+            "description": "One bus message is a JSON array of 1 to 256 events of one subject; from 2 KiB on it is a zstd frame "
+            "(RFC 8878), which its first four bytes tell.",
         },
         "defaultContentType": "application/json",
         "channels": channels,

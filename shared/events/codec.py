@@ -1,4 +1,7 @@
-"""Events to bytes and back: a batch is a JSON array of events of one subject."""
+"""Events to bytes and back: a batch is a JSON array of events of one subject, as zstd (RFC 8878) where it is long.
+
+Which of both it is shows in the first byte, so readers take either at any time.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,19 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+import zstandard
+from pydantic import TypeAdapter
 
 from shared.errors import Permanent
 from shared.events.event import MAX_BATCH_EVENTS, Event, registered_events
 
 MAX_BATCH_BYTES: Final = 1_048_576
 """Bytes that several events in one bus message have at most. RabbitMQ 4 refuses messages over 16 MiB; one event stays far below."""
+LONG_BYTES: Final = 2_048
+"""From here on a body is compressed: a batch to a tenth, at 0.2 µs an event. A message alone stays readable to whoever looks."""
+LONGEST_BYTES: Final = 64 * 1_048_576
+"""What a body may claim to hold; one event is far below, so anything more is an attack or rubbish."""
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ def _cut(event_type: type[Event], events: list[Event]) -> Iterator[Batch]:
     """One batch, or, where that is rarely too big, those of either half."""
     body = _adapter(event_type).dump_json(events, exclude_none=True)
     if len(body) <= MAX_BATCH_BYTES or len(events) == 1:
-        yield Batch(event_type.subject(), body, len(events))
+        yield Batch(event_type.subject(), packed(body), len(events))
         return
     middle = len(events) // 2
     yield from _cut(event_type, events[:middle])
@@ -63,6 +72,23 @@ def decode(subject: str, body: bytes) -> Sequence[Event]:
     if event_type is None:
         raise Permanent("event.unknown_subject")
     try:
-        return _adapter(event_type).validate_json(body)
-    except ValidationError as error:
+        return _adapter(event_type).validate_json(unpacked(body))
+    except ValueError as error:  # pydantic's ValidationError is one
         raise Permanent("event.malformed") from error
+
+
+def packed(text: bytes) -> bytes:
+    """JSON as it goes over the bus."""
+    return text if len(text) < LONG_BYTES else zstandard.compress(text, 1)
+
+
+def unpacked(body: bytes) -> bytes:
+    """The JSON of a body. Raises `ValueError` where it is neither JSON nor zstd of a sensible length."""
+    if not body.startswith(_ZSTD_MAGIC):
+        return body
+    try:
+        if not 0 <= zstandard.frame_content_size(body) <= LONGEST_BYTES:
+            raise ValueError("a zstd frame without its length, or of an absurd one")
+        return zstandard.decompress(body)
+    except zstandard.ZstdError as error:
+        raise ValueError("broken zstd") from error

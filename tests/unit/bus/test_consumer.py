@@ -17,7 +17,7 @@ from shared.bus import consumer
 from shared.bus.consumer import Inflow, work
 from shared.bus.interface import Refused, RetryPolicy, Subscription, Uncertain
 from shared.errors import BatchFailed, Permanent, Retry
-from shared.events.codec import encode
+from shared.events.codec import encode, unpacked
 from shared.events.event import Event
 from shared.ids import EventId
 from tests.contract.bus.events import Happened, happened, seq
@@ -57,7 +57,7 @@ class NotedDelivery:
 
 
 def seqs(body: bytes) -> list[int]:
-    return [event["seq"] for event in json.loads(body)]
+    return [event["seq"] for event in json.loads(unpacked(body))]
 
 
 def delivery(*numbers: int, attempt: int = 1) -> NotedDelivery:
@@ -126,7 +126,7 @@ async def test_events_of_a_delivery_go_where_each_belongs_and_only_then_it_is_ac
 
 
 async def test_what_this_process_does_not_know_of_an_event_goes_back_with_it() -> None:
-    events = json.loads(encode(happened([1, 2]))[0].body)
+    events = json.loads(unpacked(encode(happened([1, 2]))[0].body))
     for event in events:
         event["news"] = {"big": 2**70, "text": "ñandú"}
     item = NotedDelivery(json.dumps(events).encode())

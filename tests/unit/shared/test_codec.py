@@ -6,12 +6,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Permanent
 from shared.events.catalogue import MessageAccepted, MessageCanceled, MessageReceived
-from shared.events.codec import MAX_BATCH_BYTES, decode, encode
+from shared.events.codec import LONG_BYTES, LONGEST_BYTES, MAX_BATCH_BYTES, decode, encode, packed, unpacked
 from shared.events.event import MAX_BATCH_EVENTS, Event
 from shared.ids import MessageId, TenantId, new_id
 from tests.contract.events.samples import samples
@@ -74,7 +75,7 @@ def test_batches_are_cut_by_bytes_too_and_keep_the_order(size: int, counts: list
     events = [sample.model_copy(update={"content": content, "event_id": new_id("evt")}) for _ in range(sum(counts))]
     batches = encode(events)
     assert [batch.count for batch in batches] == counts
-    assert all(len(batch.body) <= MAX_BATCH_BYTES or batch.count == 1 for batch in batches)
+    assert all(len(unpacked(batch.body)) <= MAX_BATCH_BYTES or batch.count == 1 for batch in batches)
     assert [event for batch in batches for event in decode(batch.subject, batch.body)] == events
 
 
@@ -133,3 +134,38 @@ def test_a_name_and_version_is_declared_once() -> None:
 
         class _Again(Event, name="message.sent", version=1, owner="sender"):
             """Twice."""
+
+
+def test_a_message_alone_stays_readable_and_a_batch_is_compressed() -> None:
+    (alone,), (batch,) = encode(canceled(1)), encode(canceled(MAX_BATCH_EVENTS))
+    assert alone.body.startswith(b'[{"')
+    assert len(batch.body) < len(unpacked(batch.body)) / 4
+    assert unpacked(alone.body) == alone.body
+
+
+def test_plain_json_of_any_length_is_read_too() -> None:
+    (batch,) = encode(canceled(MAX_BATCH_EVENTS))
+    assert len(decode(batch.subject, unpacked(batch.body))) == MAX_BATCH_EVENTS
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        packed(b"[" + b" " * LONG_BYTES)[:-9],
+        b"\x28\xb5\x2f\xfd",
+        b"\x28\xb5\x2f\xfd" + b"\xff" * 40,
+        zstandard.compress(b"\xff" * LONG_BYTES),
+        zstandard.ZstdCompressor(write_content_size=False).compress(b"[]"),
+    ],
+    ids=["cut off", "no more than the magic", "rubbish", "no JSON within", "no length told"],
+)
+def test_a_body_that_is_broken_is_malformed_for_ever(broken: bytes) -> None:
+    with pytest.raises(Permanent) as raised:
+        decode("message.canceled.v1", broken)
+    assert raised.value.code == "event.malformed"
+
+
+def test_a_body_that_claims_an_absurd_length_is_not_unpacked() -> None:
+    frame = bytearray(zstandard.compress(b"\0" * (LONGEST_BYTES + 1)))
+    with pytest.raises(ValueError, match="absurd"):
+        unpacked(bytes(frame))
