@@ -16,7 +16,7 @@ from services.sender.recorder import RECORDERS, Ended, Recorder
 from shared.bus.interface import StopSignal
 from shared.bus.outbox import Outbox
 from shared.clock import Clock
-from shared.limits.limiter import Limiter, Line, Slots
+from shared.limits.limiter import Limiter
 from shared.run import Stage
 
 PATIENCE_SECONDS: Final = 5.0
@@ -93,17 +93,14 @@ class Calls:
         self._held.difference_update(ended)
         self._freed.set()
 
-    def begin(self, jobs: Sequence[Job], slots: Sequence[tuple[Line, Slots]], asked_at: float) -> None:
-        """Call each of these when its number has a slot; `slots` came at `asked_at`, in seconds of the loop's clock."""
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Call each of these when its number has a slot."""
         now = asyncio.get_running_loop().time()
         for job in jobs:
             self._lines.add(job.number.limits.line, job.event.tier, job, now)
-        for line, granted in slots:
-            self._lines.add_slots(line, [asked_at + wait for wait in granted.waits_seconds])
         if self._is_closing:
             self._give_back(self._lines.clear(), DRAINING)
         self._some_wait.set()
-        self._changed.set()
 
     async def run(self, stop: StopSignal) -> None:
         async with asyncio.TaskGroup() as group:

@@ -7,7 +7,6 @@ acknowledged as soon as the attempts are claimed, and a slow provider holds no d
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,11 +24,8 @@ from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.errors import BatchFailed, Retry
 from shared.events.catalogue import Gate, MessageReleased
-from shared.limits.limiter import Limiter, Line, Refused, Reservation, Slots
+from shared.limits.limiter import Limiter, Refused
 
-HORIZON_SECONDS: Final = 5.0
-"""How far ahead a number's slots are reserved: farther than the scheduler's window of a second reaches, for the slowest number too,
-so that nothing is deferred in ordinary running."""
 LEASE_SECONDS: Final = 60.0
 """Longer than the patience of a job that gets no slot (`calls`) and a call together."""
 
@@ -70,28 +66,24 @@ class Delivery:
             [Job(event, AttemptId(event.message_id, event.attempt), number) for event, number in clear]
         )
         claimed: list[Job] = []
-        slots: list[tuple[Line, Slots]] = []
         try:
-            granted, put_down, slots = await self._find_room(held, put_down)
-            asked_at = asyncio.get_running_loop().time()
+            granted, put_down = await self._find_room(held, put_down)
             claimed = await self._claim(granted, put_down)
         finally:
             mine = {job.attempt for job in claimed}
             self._calls.let_go([job.attempt for job in held if job.attempt not in mine])
-        self._calls.begin(claimed, slots, asked_at)
+        self._calls.begin(claimed)
         if len(numbers) < len({event.number_id for event in released}):
             raise BatchFailed(
                 {e.event_id: Retry("number.not_yet_known", after=1) for e in released if e.number_id not in numbers}
             )
 
-    async def _find_room(
-        self, held: Sequence[Job], put_down: list[PutDown]
-    ) -> tuple[list[Job], list[PutDown], list[tuple[Line, Slots]]]:
-        """Ask the limits, most urgent first: the jobs that may leave, all that must wait, and the slots that came with that."""
+    async def _find_room(self, held: Sequence[Job], put_down: list[PutDown]) -> tuple[list[Job], list[PutDown]]:
+        """Ask the limits, most urgent first: the jobs that may leave, and all that must wait."""
         if not held:
-            return [], put_down, []
+            return [], put_down
         asks = [job.number.limits.ask(job.event) for job in held]
-        answer: Reservation = await self._limiter.reserve(asks, horizon_seconds=HORIZON_SECONDS)
+        answer = await self._limiter.reserve(asks)
         now = self._clock.now()
         granted: list[Job] = []
         gated: set[str] = set()
@@ -107,8 +99,7 @@ class Delivery:
             elif gate is not None:
                 gated.add(gate.scope)
             put_down.append(PutDown(job.event, verdict.code, now + timedelta(seconds=verdict.retry_seconds), gate))
-        lines = {ask.line.group: ask.line for ask in asks}
-        return granted, put_down, [(lines[group], slots) for group, slots in answer.slots.items()]
+        return granted, put_down
 
     async def _claim(self, jobs: Sequence[Job], put_down: Sequence[PutDown]) -> list[Job]:
         """Write down all attempts; returns the jobs that are this process's to do. Attempts written down before are answered from

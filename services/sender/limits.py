@@ -13,10 +13,11 @@ from shared.ids import TenantId
 from shared.limits.limiter import Ask, Limit, Line, UserLimit, Window, pseudonym
 from shared.limits.rate import Rate
 
-PACE_SHARE: Final = 0.98
-BURST_SHARE: Final = 0.01
-"""Of what the provider allows a number in a second: the even pace, and how many may leave at once after a rest. Together they stay
-below it in every window of a second, and leave room for the way there to shift a few."""
+PACE_SHARE: Final = 0.975
+BURST_SHARE: Final = 0.005
+"""Of what the provider allows a number in a second: the even pace, and how many may leave at once after a rest. What is left, two
+hundredths of a second, is for those that leave a little later than they should (`lines.LATE_SECONDS`): all together fill no window
+of a second with more than is allowed, wherever it begins."""
 PAIR_SECONDS: Final = 6.0
 PAIR_BURST: Final = 44
 """Meta's is 45; one less, because a message may leave some seconds after it was granted."""
@@ -24,9 +25,10 @@ MINUTE: Final = 60.0
 HOUR: Final = 3_600.0
 LATE_SECONDS: Final = 0.25
 """How long after it was granted a message may leave, so far as the limits of a minute and an hour are concerned."""
-PATIENCE_BURST: Final = 2
-PATIENCE_SHARE: Final = 50
-"""So many at once at least, or a fiftieth of the limit: a message that comes back late for its turn then loses none of the rate."""
+PATIENCE_SECONDS: Final = 0.5
+"""A message that comes back so late for its turn loses none of the rate: that much runs ahead of the even pace."""
+HOUR_BURST_SHARE: Final = 0.02
+"""Of an hour's calls, how many may be made at once."""
 
 PAIR_CODE: Final = "limit.pair"
 TIER_CODE: Final = "limit.tier"
@@ -95,7 +97,7 @@ def limits_of(
     group = f"pn:{phone_number_id}"
     of_all: list[Limit] = []
     if calls_per_hour is not None:
-        of_all.append(Limit(group, "hour", _patient(calls_per_hour, HOUR), HOUR_CODE))
+        of_all.append(Limit(group, "hour", _patient(calls_per_hour, HOUR, calls_per_hour * HOUR_BURST_SHARE), HOUR_CODE))
     if settings.tenant_per_second:
         of_all.append(Limit(f"tn:{tenant_id}", "pace", pace(settings.tenant_per_second), TENANT_CODE))
     if settings.all_per_second:
@@ -118,5 +120,6 @@ def pace(per_second: int) -> Rate:
     return Rate(per_second * PACE_SHARE, max(1.0, per_second * BURST_SHARE))
 
 
-def _patient(limit: int, seconds: float) -> Rate:
-    return Rate.within(limit, seconds, min(limit, max(PATIENCE_BURST, limit // PATIENCE_SHARE)), late_seconds=LATE_SECONDS)
+def _patient(limit: int, seconds: float, burst: float = 1.0) -> Rate:
+    patience = 1 + PATIENCE_SECONDS * limit / seconds
+    return Rate.within(limit, seconds, min(float(limit), max(patience, burst)), late_seconds=LATE_SECONDS)

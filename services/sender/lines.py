@@ -8,6 +8,7 @@ process is busy, is dropped and asked for anew: a heap of old slots must not mee
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,11 +16,11 @@ from typing import Final, Generic, TypeVar
 
 from shared.limits.limiter import Line
 
-LATE_SECONDS: Final = 0.2
+LATE_SECONDS: Final = 0.02
+"""As much as the margin between a number's pace and its limit makes good (`limits.PACE_SHARE`)."""
 FEWEST_AHEAD: Final = 4
 """Slots a number may hold at least, however many numbers share the process."""
 TIERS: Final = 4
-_MICROSECONDS: Final = 1_000_000
 
 J = TypeVar("J")
 
@@ -28,8 +29,7 @@ J = TypeVar("J")
 class _Queue(Generic[J]):
     """One number's jobs, most urgent first, and its slots, earliest first.
 
-    `ready_as` is the tier under which it stands among those that may go, `next_at` the moment its timer is set to; `free_at` is the
-    moment until which this process keeps the pace by itself.
+    `ready_as` is the tier under which it stands among those that may go, `next_at` the moment its timer is set to.
     """
 
     line: Line
@@ -39,7 +39,6 @@ class _Queue(Generic[J]):
     in_call: int = 0
     ready_as: int | None = None
     next_at: float | None = None
-    free_at: float = float("-inf")
     ask_at: float = 0.0
 
 
@@ -53,6 +52,7 @@ class Lines(Generic[J]):
         self._ready: tuple[deque[_Queue[J]], ...] = tuple(deque() for _ in range(TIERS))
         self._timers: list[tuple[float, int, _Queue[J]]] = []
         self._count = 0
+        self._turn = 0
         self.in_call = 0
         self.waiting = 0
 
@@ -107,19 +107,29 @@ class Lines(Generic[J]):
         return self._timers[0][0] if self._timers else None
 
     def wanting(self, now: float) -> dict[Line, int]:
-        """How many slots each number needs that has too few; they count as asked for until `add_slots`."""
-        wanted: dict[Line, int] = {}
-        ahead = max(FEWEST_AHEAD, self._in_all // max(1, len(self._queues)))
-        for queue in list(self._queues.values()):
+        """How many slots each number needs that has too few; they count as asked for until `add_slots`.
+
+        No more than there is room for in calls: a slot that comes and cannot be used is a part of the rate that is lost.
+        """
+        queues = list(self._queues.values())
+        ahead = max(FEWEST_AHEAD, self._in_all // max(1, len(queues)))
+        room = self._in_all - self.in_call
+        for queue in queues:
             self._drop_late(queue, now)
+            room -= queue.asked + bisect_right(queue.slots, now)
+        self._turn += 1
+        wanted: dict[Line, int] = {}
+        for place in range(len(queues)):
+            queue = queues[(place + self._turn) % len(queues)]
             if not queue.jobs:
                 self._forget_idle(queue)
-            if not queue.jobs or now < queue.ask_at:
-                continue
-            room = min(len(queue.jobs), ahead, self._per_number - queue.in_call) - len(queue.slots) - queue.asked
-            if room > 0:
-                queue.asked += room
-                wanted[queue.line] = room
+            elif now >= queue.ask_at:
+                count = min(len(queue.jobs), ahead, self._per_number - queue.in_call) - len(queue.slots) - queue.asked
+                count = min(count, room)
+                if count > 0:
+                    room -= count
+                    queue.asked += count
+                    wanted[queue.line] = count
         return wanted
 
     def overdue(self, before: float) -> list[J]:
@@ -160,7 +170,7 @@ class Lines(Generic[J]):
         """Put it among those that may go, or set its timer. A place that is wrong by the time it is looked at is put right then."""
         if not queue.jobs or not queue.slots or queue.in_call >= self._per_number:
             return
-        at = max(queue.slots[0], queue.free_at)
+        at = queue.slots[0]
         if queue.next_at is None or at < queue.next_at:
             queue.next_at = at
             self._count += 1
@@ -179,16 +189,11 @@ class Lines(Generic[J]):
 
     def _may_go(self, queue: _Queue[J], now: float) -> bool:
         self._drop_late(queue, now)
-        return (
-            bool(queue.jobs and queue.slots) and queue.in_call < self._per_number and max(queue.slots[0], queue.free_at) <= now
-        )
+        return bool(queue.jobs and queue.slots) and queue.in_call < self._per_number and queue.slots[0] <= now
 
     def _go(self, queue: _Queue[J], now: float) -> J:
         *_, job = heapq.heappop(queue.jobs)
         queue.slots.popleft()
-        # The pace within this process, should slots have come late: GCRA, `free_at` being its arrival time less what may run ahead.
-        step, ahead = queue.line.rate.step_us / _MICROSECONDS, queue.line.rate.ahead_us / _MICROSECONDS
-        queue.free_at = max(queue.free_at + step, now + step - ahead)
         queue.in_call += 1
         self.in_call += 1
         self.waiting -= 1

@@ -45,7 +45,7 @@ class GroupedLimiter(ABC):
     async def _run(self, calls: Sequence[Call]) -> list[list[int]]:
         """The scripts' answers, in order."""
 
-    async def reserve(self, asks: Sequence[Ask], *, horizon_seconds: float) -> Reservation:
+    async def reserve(self, asks: Sequence[Ask], *, horizon_seconds: float | None = None) -> Reservation:
         groups: dict[str, _Group] = {}
         for position, (line, tier, limits, users) in enumerate(asks):
             own = groups.get(line.group) or _opened(groups, line.group)
@@ -69,6 +69,8 @@ class GroupedLimiter(ABC):
             part.judge(answer, verdicts)
         if len(parts) > 1 and (returned := [call for part in parts if (call := part.give_back(verdicts)) is not None]):
             await self._run(returned)
+        if horizon_seconds is None:
+            return Reservation(verdicts, {})
         return Reservation(verdicts, {part.name: part.slots() for part in parts if part.line is not None})
 
     async def slots(self, wanted: Mapping[Line, int], *, horizon_seconds: float) -> dict[str, Slots]:
@@ -173,12 +175,12 @@ class _Group:
     def _window(self, name: str) -> int:
         return self._windows.setdefault(name, len(self._windows) + 1)
 
-    def call(self, horizon_seconds: float) -> Call:
+    def call(self, horizon_seconds: float | None) -> Call:
         tag = f"{{{self.name}}}:"
         keys = [*self._keys, *(f"{tag}open:{name}" for name in self._windows)]
         keys += (f"{tag}users", f"{tag}users:line", f"{tag}pace", f"{tag}slow")
         line: tuple[int, ...] = ()
-        if self.line is not None:
+        if self.line is not None and horizon_seconds is not None:
             rate = self.line.rate
             horizon, reach = round(horizon_seconds * SECOND), round(DEBT_SECONDS * SECOND)
             line = (rate.step_us, rate.ahead_us, horizon, self.wanted, self.debit, reach)

@@ -126,8 +126,9 @@ class Reservation:
 class Limiter(Protocol):
     """None of these raises where the store is away: what they say instead stands with the implementation."""
 
-    async def reserve(self, asks: Sequence[Ask], *, horizon_seconds: float) -> Reservation:
-        """Answer a batch, in order: put the urgent first. Asks of one line name the same rate."""
+    async def reserve(self, asks: Sequence[Ask], *, horizon_seconds: float | None = None) -> Reservation:
+        """Answer a batch, in order: put the urgent first. Asks of one line name the same rate. Without a horizon no slots are
+        taken: who has something to do before the messages can leave asks for them then."""
         ...
 
     async def slots(self, wanted: Mapping[Line, int], *, horizon_seconds: float) -> dict[str, Slots]:

@@ -26,7 +26,7 @@ class Rate:
         object.__setattr__(self, "ahead_us", math.floor(step * (self.burst - 1)))
 
     @classmethod
-    def within(cls, limit: int, seconds: float, burst: int = 1, *, late_seconds: float = 0.0) -> Rate:
+    def within(cls, limit: int, seconds: float, burst: float = 1, *, late_seconds: float = 0.0) -> Rate:
         """The fastest rate that never puts more than `limit` departures into any half-open window of `seconds`, bursts included,
         though each departure may be up to `late_seconds` after the moment it was allowed.
 

@@ -65,9 +65,8 @@ def test_numbers_take_turns() -> None:
         there.add(A, 2, f"a{n}", 0.0)
         there.add(B, 2, f"b{n}", 0.0)
     for line in (A, B):
-        there.add_slots(line, [0.0, 0.0, 0.0])
-    order = [there.take(t / 100) for t in range(6)]
-    order += [there.take(t / 100) for t in range(6, 12)]
+        there.add_slots(line, [0.0, 0.01, 0.02])
+    order = [there.take(t / 200) for t in range(8)]
     assert [job for job in order if job is not None] == ["a0", "b0", "a1", "b1", "a2", "b2"]
 
 
@@ -79,7 +78,7 @@ def test_a_number_has_so_many_calls_at_once_and_no_more() -> None:
     there.add_slots(fast, [0.0] * 5)
     assert drain(there, 0.0) == ["0", "1"]
     there.done(fast)
-    assert drain(there, 0.1) == ["2"]
+    assert drain(there, 0.01) == ["2"]
 
 
 def test_so_many_calls_in_all_and_no_more() -> None:
@@ -105,17 +104,6 @@ def test_a_late_slot_is_dropped_and_asked_for_anew() -> None:
     assert there.take(late) == "one"
 
 
-def test_slots_that_come_late_together_are_used_at_the_pace() -> None:
-    there = lines()
-    for n in range(3):
-        there.add(A, 2, str(n), 0.0)
-    there.add_slots(A, [0.0, 0.01, 0.02])
-    now = 0.1
-    assert drain(there, now) == ["0"]
-    assert drain(there, now + 0.009) == []
-    assert drain(there, now + 0.010_001) == ["1"]
-
-
 def test_nothing_is_asked_before_the_moment_that_was_told() -> None:
     there = lines()
     there.add(A, 2, "one", 0.0)
@@ -123,6 +111,22 @@ def test_nothing_is_asked_before_the_moment_that_was_told() -> None:
     there.add_slots(A, [], asked=1, ask_again_at=3.0)
     assert there.wanting(2.9) == {}
     assert there.wanting(3.0) == {A: 1}
+
+
+def test_no_more_is_asked_for_than_there_is_room_for_in_calls_and_numbers_take_turns() -> None:
+    there = lines(in_all=6)
+    for n in range(10):
+        there.add(A, 2, f"a{n}", 0.0)
+        there.add(B, 2, f"b{n}", 0.0)
+    favoured = set()
+    for second in range(2):
+        wanted = there.wanting(float(second))
+        assert sum(wanted.values()) == 6
+        favoured.add(max(wanted, key=lambda line: wanted[line]))
+        for line, count in wanted.items():
+            there.add_slots(line, [float(second)] * count, asked=count)
+    assert favoured == {A, B}
+    assert there.wanting(1.0) == {}, "so many as are due already"
 
 
 def test_what_waited_too_long_is_given_back_once() -> None:
