@@ -28,6 +28,7 @@ OWNERS: Final = ("gateway", "scheduler", "sender", "archive")
 
 _LOCK_KEY: Final = 0x6368_6173_7175_69  # "chasqui"
 _FILE_NAME: Final = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
+_LOCK_SECONDS: Final = 0.2
 _LOCK_TRIES: Final = 10
 
 
@@ -61,7 +62,9 @@ async def migrate(admin_url: str, role_password: str) -> int:
     """Bring every schema up to date; returns how many migrations were applied. Twice, or from two places at once, is safe."""
     connection = await asyncpg.connect(admin_url, timeout=10)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
+        # A statement that waited for the lock would itself be waited for by the holder's CREATE INDEX CONCURRENTLY.
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK_KEY):  # noqa: ASYNC110  # it is the server's
+            await asyncio.sleep(_LOCK_SECONDS)
         applied = 0
         for service in OWNERS:
             await _ensure_schema(connection, service, role_password)

@@ -55,11 +55,12 @@ class OnUnknown(StrEnum):
 
 
 class Gate(Model):
-    """Nothing of `scope` that is of `tier` or less urgent can leave before `until`. A scope is a number's id, a tenant's id, or `*`
-    for everything."""
+    """Nothing of `scope` from `tier` to `last_tier`, or to the least urgent, can leave before `until`. A scope is a number's id, a
+    tenant's id, or `*` for everything."""
 
     scope: str
     tier: Tier
+    last_tier: Tier = Tier.LOW
     until: AwareDatetime
 
 

@@ -21,10 +21,10 @@ def closings(outcomes: Sequence[Event], put_back: Collection[MessageId]) -> list
 
     Only messages that were put back by them count: an outcome told again must not close a gate that was opened since.
     """
-    latest: dict[tuple[str, int], Gate] = {}
+    latest: dict[tuple[str, int, int], Gate] = {}
     for event in outcomes:
         if isinstance(event, MessageDeferred) and event.gate is not None and event.message_id in put_back:
-            key = (event.gate.scope, event.gate.tier)
+            key = (event.gate.scope, event.gate.tier, event.gate.last_tier)
             if key not in latest or latest[key].until < event.gate.until:
                 latest[key] = event.gate
     return [latest[key] for key in sorted(latest)]

@@ -1,10 +1,11 @@
--- Nothing of a scope (a number's id, a tenant's id, or * for everything) that is of this tier or less urgent leaves before `until`.
+-- Nothing of a scope (a number's id, a tenant's id, or * for everything) leaves before `until` that is of one of these tiers.
 -- Updated in place again and again while a limit is reached, so there is room in the pages.
 CREATE TABLE gates (
-    scope text COLLATE "C" NOT NULL,
-    tier  smallint         NOT NULL CHECK (tier BETWEEN 0 AND 3),
-    until timestamptz      NOT NULL,
-    PRIMARY KEY (scope, tier)
+    scope     text COLLATE "C" NOT NULL,
+    tier      smallint         NOT NULL CHECK (tier BETWEEN 0 AND 3),
+    last_tier smallint         NOT NULL DEFAULT 3 CHECK (last_tier BETWEEN tier AND 3),
+    until     timestamptz      NOT NULL,
+    PRIMARY KEY (scope, tier, last_tier)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 
 -- The code of the reason why the number releases nothing. A claim reads the others only, however many are paused.

@@ -28,7 +28,7 @@ class PausedNumber(BaseModel):
 class Closed(BaseModel):
     """Why messages that are due do not leave, unless their number's window is full."""
 
-    gates: list[Gate] = Field(description="Nothing of `scope` that is of `tier` or less urgent leaves before `until`.")
+    gates: list[Gate] = Field(description="Nothing of `scope` from `tier` to `last_tier` leaves before `until`.")
     paused: list[PausedNumber]
 
 

@@ -23,7 +23,12 @@ PAUSED_NUMBERS: Final = sql["paused_numbers"]
 async def close(connection: Connection, gates: Sequence[Gate], longest: timedelta) -> None:
     """Close them, each given once, until their time and no longer than `longest`; one that is closed for longer stays so."""
     await connection.execute(
-        CLOSE_GATES, [gate.scope for gate in gates], [int(gate.tier) for gate in gates], [gate.until for gate in gates], longest
+        CLOSE_GATES,
+        [gate.scope for gate in gates],
+        [int(gate.tier) for gate in gates],
+        [int(gate.last_tier) for gate in gates],
+        [gate.until for gate in gates],
+        longest,
     )
 
 
@@ -33,7 +38,7 @@ async def prune(pool: Pool) -> None:
 
 
 async def closed(pool: Pool, *, limit: int) -> list[asyncpg.Record]:
-    """Those closed now, the widest first: rows of scope, tier, until."""
+    """Those closed now, the widest first: rows of scope, tier, last_tier, until."""
     return await pool.fetch(CLOSED_GATES, limit)
 
 

@@ -29,11 +29,11 @@ DELETE FROM gates USING changed WHERE gates.scope = changed.number_id
 WITH tiers AS MATERIALIZED (
     SELECT (place - 1)::smallint AS tier, percent FROM unnest($4::integer[]) WITH ORDINALITY AS t (percent, place)
 ), shut AS MATERIALIZED (
-    SELECT scope FROM gates WHERE tier = 0 AND until > now()
+    SELECT scope FROM gates WHERE tier = 0 AND last_tier = 3 AND until > now()
 ), room AS MATERIALIZED (
-    SELECT number_id, window_size, in_flight, gate.tier AS closed_from
+    SELECT number_id, window_size, in_flight, gate.closed
     FROM numbers CROSS JOIN LATERAL (
-        SELECT coalesce(min(tier), 4) AS tier FROM gates
+        SELECT coalesce(range_agg(int4range(tier, last_tier, '[]')), '{}') AS closed FROM gates
         WHERE scope IN (numbers.number_id, numbers.tenant_id, '*') AND until > now()
     ) AS gate
     WHERE paused IS NULL AND in_flight < window_size AND number_id NOT IN (SELECT scope FROM shut)
@@ -44,7 +44,7 @@ WITH tiers AS MATERIALIZED (
               AND (expires_at IS NULL OR expires_at > now())
             ORDER BY due_at LIMIT 1
         ) AS due
-        WHERE tiers.tier < gate.tier
+        WHERE NOT gate.closed @> tiers.tier::integer
           AND in_flight < greatest(1, window_size - greatest(least(percent, 1), window_size * percent / 100))
         LIMIT 1
     )
@@ -62,7 +62,7 @@ WITH tiers AS MATERIALIZED (
               AND (expires_at IS NULL OR expires_at > now())
             ORDER BY due_at, message_id LIMIT greatest(0, places)
         ) AS first
-        WHERE tiers.tier < closed_from
+        WHERE NOT closed @> tiers.tier::integer
     ) AS urgent
     WHERE place <= places
 ), released AS (
@@ -81,7 +81,8 @@ SELECT * FROM released ORDER BY tier, due_at, message_id
 -- name: settle_holds
 -- Takes message ids in order with attempts, outcomes (done, deferred, unsettled), retry times and whether a failure counts; locks the
 -- holds one by one, then their numbers, in order; frees the window and returns the ids of those put back. Told twice, the second does
--- nothing. Each hold is found by its key, as in `claim_due`.
+-- nothing. A message that was put back and is reported to have arrived after all is not released again. Each hold is found by its key,
+-- as in `claim_due`.
 WITH told AS (
     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::boolean[])
         AS t (message_id, attempt, outcome, retry_at, counted)
@@ -89,7 +90,8 @@ WITH told AS (
     SELECT told.message_id, told.outcome, told.retry_at, told.counted, held.number_id, held.state
     FROM told CROSS JOIN LATERAL (
         SELECT number_id, state FROM holds
-        WHERE holds.message_id = told.message_id AND holds.attempt = told.attempt AND state IN ('released', 'unsettled')
+        WHERE holds.message_id = told.message_id AND holds.attempt = told.attempt
+          AND (state IN ('released', 'unsettled') OR (state = 'waiting' AND told.outcome = 'done'))
         FOR UPDATE
     ) AS held
 ), freed AS MATERIALIZED (
@@ -114,13 +116,13 @@ WITH told AS (
 SELECT message_id FROM mine WHERE outcome = 'deferred'
 
 -- name: close_gates
--- Takes scopes, tiers and times as arrays, each gate once and in order, and the longest time; those past their time are left out,
+-- Takes scopes, first and last tiers and times as arrays, each gate once and in order, and the longest time; those past their time are left out,
 -- one that is closed for longer stays as it is.
-INSERT INTO gates (scope, tier, until)
-SELECT scope, tier, least(until, now() + $4::interval)
-FROM unnest($1::text[], $2::smallint[], $3::timestamptz[]) AS t (scope, tier, until)
+INSERT INTO gates (scope, tier, last_tier, until)
+SELECT scope, tier, last_tier, least(until, now() + $5::interval)
+FROM unnest($1::text[], $2::smallint[], $3::smallint[], $4::timestamptz[]) AS t (scope, tier, last_tier, until)
 WHERE until > now()
-ON CONFLICT (scope, tier) DO UPDATE SET until = excluded.until WHERE gates.until < excluded.until
+ON CONFLICT (scope, tier, last_tier) DO UPDATE SET until = excluded.until WHERE gates.until < excluded.until
 
 -- name: prune_gates
 -- Deletes gates past their time, skipping those that are just being closed again.
@@ -128,7 +130,7 @@ DELETE FROM gates WHERE ctid = ANY (ARRAY(SELECT ctid FROM gates WHERE until <= 
 
 -- name: closed_gates
 -- Takes a limit; returns the gates that are closed now, those for everything first.
-SELECT scope, tier, until FROM gates WHERE until > now() ORDER BY scope, tier LIMIT $1
+SELECT scope, tier, last_tier, until FROM gates WHERE until > now() ORDER BY scope, tier, last_tier LIMIT $1
 
 -- name: paused_numbers
 -- Takes a limit; returns the numbers that release nothing with the code of the reason.

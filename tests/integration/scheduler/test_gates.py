@@ -96,6 +96,15 @@ async def test_a_gate_closes_its_tier_and_those_less_urgent_of_its_scope(
     await consistent(pool)
 
 
+async def test_a_gate_may_close_one_tier_alone(outbox: Outbox, pool: Pool) -> None:
+    await connect_all(outbox)
+    await close(outbox, pool, Gate(scope=NUMBER, tier=Tier.HIGH, last_tier=Tier.HIGH, until=later()))
+    await hold.hold(outbox, one_of_each(), nothing)
+    everything = set(Tier)
+    assert await tiers_released(outbox, pool) == {NUMBER: everything - {Tier.HIGH}, SECOND: everything, FOREIGN: everything}
+    await consistent(pool)
+
+
 async def test_several_gates_close_what_any_of_them_closes(outbox: Outbox, pool: Pool) -> None:
     await connect_all(outbox)
     await close(

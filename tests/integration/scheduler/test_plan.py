@@ -131,9 +131,9 @@ async def test_outcomes_read_the_holds_they_are_about(outcome: str, put_back: in
     "closing",
     [
         "UPDATE numbers SET paused = 'code' WHERE number_id <> 'num_7'",
-        "INSERT INTO gates SELECT number_id, 0, now() + interval '1 hour' FROM numbers WHERE number_id <> 'num_7'",
-        "INSERT INTO gates SELECT number_id, 2, now() + interval '1 hour' FROM numbers WHERE number_id <> 'num_7'",
-        "INSERT INTO gates SELECT 'tnt_' || n, 0, now() + interval '1 hour' FROM generate_series(1, 6) n",
+        "INSERT INTO gates (scope, tier, until) SELECT number_id, 0, now() + interval '1 hour' FROM numbers WHERE number_id <> 'num_7'",
+        "INSERT INTO gates (scope, tier, until) SELECT number_id, 2, now() + interval '1 hour' FROM numbers WHERE number_id <> 'num_7'",
+        "INSERT INTO gates (scope, tier, until) SELECT 'tnt_' || n, 0, now() + interval '1 hour' FROM generate_series(1, 6) n",
         "UPDATE numbers SET in_flight = window_size WHERE number_id <> 'num_7'",
     ],
     ids=["paused", "gate of the number", "gate for its tier", "gate of the tenant", "window full"],
@@ -156,7 +156,7 @@ async def test_the_holds_of_closed_numbers_are_not_read(
 async def test_while_everything_is_closed_no_hold_is_read(connection: Connection) -> None:
     await prepare(connection)
     await fill(connection, numbers=100, holds=10_000, tier="n % 4")
-    await connection.execute("INSERT INTO gates VALUES ('*', 0, now() + interval '1 hour')")
+    await connection.execute("INSERT INTO gates (scope, tier, until) VALUES ('*', 0, now() + interval '1 hour')")
     assert (await claim(connection))[:2] == (0, 0)
 
 

@@ -91,6 +91,17 @@ async def test_a_parked_message_that_its_policy_sends_again_goes_back_to_waiting
     assert await pool.fetchval("SELECT count(*) FROM holds") == await consistent(pool) == 0
 
 
+async def test_a_message_put_back_that_is_reported_to_have_arrived_is_not_released_again(outbox: Outbox, pool: Pool) -> None:
+    await connect(outbox)
+    await hold.hold(outbox, [accepted(on_unknown=OnUnknown.RESEND)], nothing)
+    (first,) = await released(outbox, pool)
+    await settle(outbox, outcome("unsettled", first))
+    await settle(outbox, outcome("deferred", first, code="unknown.resent", counted=False))
+    await settle(outbox, outcome("sent", first))
+    assert await released(outbox, pool) == []
+    assert await pool.fetchval("SELECT count(*) FROM holds") == await consistent(pool) == 0
+
+
 async def test_a_parked_message_told_again_stays_parked_and_is_written_once(outbox: Outbox, pool: Pool) -> None:
     await connect(outbox)
     await hold.hold(outbox, [accepted()], nothing)
