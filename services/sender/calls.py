@@ -16,7 +16,7 @@ from services.sender.recorder import RECORDERS, Ended, Recorder
 from shared.bus.interface import StopSignal
 from shared.bus.outbox import Outbox
 from shared.clock import Clock
-from shared.limits.limiter import Limiter
+from shared.limits.limiter import Limiter, Line
 from shared.run import Stage
 
 PATIENCE_SECONDS: Final = 5.0
@@ -24,6 +24,7 @@ PATIENCE_SECONDS: Final = 5.0
 ASK_SECONDS: Final = 0.005
 SLOT_HORIZON_SECONDS: Final = 1.0
 OVERDUE_SECONDS: Final = 0.5
+OVERDUE_WAIT_SECONDS: Final = 2.0
 DRAINING: Final = "sender.draining"
 OVERDUE: Final = "sender.overdue"
 
@@ -73,6 +74,10 @@ class Calls:
     def loads(self) -> dict[str, tuple[int, int]]:
         """By the group of a number's line: jobs that wait and jobs in call, for operators."""
         return self._lines.loads()
+
+    def backlog_seconds(self, line: Line) -> float:
+        """How long a number needs for what waits here, at its present pace."""
+        return self._lines.backlog_seconds(line)
 
     async def hold(self, jobs: Sequence[Job]) -> list[Job]:
         """Wait for room and take these in hand, each attempt once; what is in hand already is left out.
@@ -145,14 +150,21 @@ class Calls:
                 await self._some_wait.wait()
             now = loop.time()
             if now >= look_at:
-                self._give_back(self._lines.overdue(now - PATIENCE_SECONDS), OVERDUE)
+                self._give_back(self._lines.overdue(now - PATIENCE_SECONDS), OVERDUE, OVERDUE_WAIT_SECONDS)
                 look_at = now + OVERDUE_SECONDS
             if wanted := self._lines.wanting(now):
                 granted = await self._limiter.slots(wanted, horizon_seconds=SLOT_HORIZON_SECONDS)
+                now = loop.time()
                 for line, count in wanted.items():
                     slots = granted[line.group]
-                    again_at = now if slots.waits_seconds else now + slots.retry_seconds - SLOT_HORIZON_SECONDS
-                    self._lines.add_slots(line, [now + w for w in slots.waits_seconds], asked=count, ask_again_at=again_at)
+                    waits, next_wait = slots.waits_seconds, slots.retry_seconds
+                    self._lines.add_slots(
+                        line,
+                        [now + wait for wait in waits],
+                        asked=count,
+                        ask_again_at=now if waits else now + next_wait - SLOT_HORIZON_SECONDS,
+                        step=next_wait - waits[-1] if waits else None,
+                    )
                 self._changed.set()
             await self._clock.sleep(ASK_SECONDS)
 
@@ -171,9 +183,9 @@ class Calls:
                 self._lines.done(job.number.limits.line)
             self._recorder.put(ended)
 
-    def _give_back(self, jobs: Iterable[Job], code: str) -> None:
+    def _give_back(self, jobs: Iterable[Job], code: str, seconds: float = 0.0) -> None:
         for job in jobs:
-            self._recorder.put(self._caller.give_back(job, code))
+            self._recorder.put(self._caller.give_back(job, code, seconds))
 
     def _recorded(self, ended: Sequence[Ended]) -> None:
         attempts = [one.settled.head.attempt for one in ended]

@@ -44,7 +44,7 @@ class Conclusions:
                 if self._numbers.pause(number, code):
                     gate = gate_of(number.number_id, now + timedelta(seconds=PAUSED_SECONDS))
                 return Ended(Settled(head, outcome, now, gate), number, pause=outcome)
-            case PauseTemplate(code, seconds) if (template := template_of(number.number_id, event.content)) is not None:
+            case PauseTemplate(code, seconds) if (template := template_of(number.account, event.content)) is not None:
                 self._numbers.rest({template: (code, seconds)})
                 return Ended(Settled(head, outcome, now + timedelta(seconds=seconds)), number, rest=(template, code, seconds))
             case PauseTemplate(_, seconds):
@@ -56,7 +56,8 @@ class Conclusions:
         if outcome.scope is Scope.PAIR and outcome.after is None:
             wait = await self._limiter.rest_pair(number.limits.pair(event.to))
         else:
-            wait = wait_seconds(outcome, event.failures, random.random())  # noqa: S311  # spreads load, guards nothing
+            tries = event.failures if outcome.counted else event.attempt - 1
+            wait = wait_seconds(outcome, tries, random.random())  # noqa: S311  # spreads load, guards nothing
         if outcome.counted:
             age = (now - (event.first_due_at or event.occurred_at)).total_seconds()
             if (end := give_up(outcome, event.failures, self._policy, age_seconds=age, wait=wait)) is not None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from services.sender.caller import Job
 from services.sender.calls import Calls
-from services.sender.clearance import Clearance
+from services.sender.clearance import NUMBER_SLOW, Clearance, Obstacle, gate_of
 from services.sender.domain.attempt import AttemptId
 from services.sender.limits import GLOBAL_CODE, HOUR_CODE, TENANT_CODE, TIER_CODE
 from services.sender.numbers import Number, Numbers
@@ -23,9 +23,13 @@ from services.sender.tell import deferral_of, event_of
 from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.errors import BatchFailed, Retry
-from shared.events.catalogue import Gate, MessageReleased
+from shared.events.catalogue import Gate, MessageReleased, Tier
 from shared.limits.limiter import Limiter, Refused
 
+CROWDED_SECONDS: Final = 4.0
+"""Less than the patience of a job, and more than the scheduler has under way of a number at its full rate."""
+SHORTEST_GATE_SECONDS: Final = 0.1
+"""About the way of a message back to the scheduler: a gate that is open again before it was closed holds nothing."""
 LEASE_SECONDS: Final = 60.0
 """Longer than the patience of a job that gets no slot (`calls`) and a call together."""
 
@@ -58,7 +62,8 @@ class Delivery:
         for event in sorted(released, key=lambda event: event.tier):
             if (number := numbers.get(event.number_id)) is None:
                 continue
-            if (obstacle := self._clearance.obstacle(event, number, now)) is None:
+            obstacle = self._clearance.obstacle(event, number, now) or self._crowd(number, now)
+            if obstacle is None:
                 clear.append((event, number))
             else:
                 put_down.append(PutDown(event, *obstacle))
@@ -78,26 +83,35 @@ class Delivery:
                 {e.event_id: Retry("number.not_yet_known", after=1) for e in released if e.number_id not in numbers}
             )
 
+    def _crowd(self, number: Number, now: datetime) -> Obstacle | None:
+        """More than the number can send in time waits here already: it is far slower than its record says. What is added would only
+        take the room of others."""
+        backlog = self._calls.backlog_seconds(number.limits.line)
+        if backlog < CROWDED_SECONDS:
+            return None
+        until = now + timedelta(seconds=backlog / 2)
+        return Obstacle(NUMBER_SLOW, until, gate_of(number.number_id, until))
+
     async def _find_room(self, held: Sequence[Job], put_down: list[PutDown]) -> tuple[list[Job], list[PutDown]]:
         """Ask the limits, most urgent first: the jobs that may leave, and all that must wait."""
         if not held:
             return [], put_down
         asks = [job.number.limits.ask(job.event) for job in held]
-        answer = await self._limiter.reserve(asks)
+        verdicts = await self._limiter.reserve(asks)
         now = self._clock.now()
         granted: list[Job] = []
-        gated: set[str] = set()
-        for job, ask, verdict in zip(held, asks, answer.verdicts, strict=True):
+        gated: set[tuple[str, Tier]] = set()
+        for job, ask, verdict in zip(held, asks, verdicts, strict=True):
             if not isinstance(verdict, Refused):
                 granted.append(job)
                 continue
             step = min((1 / limit.rate.per_second for limit in ask.limits if limit.code == verdict.code), default=0.0)
-            until = now + timedelta(seconds=min(step, verdict.retry_seconds))
+            until = now + timedelta(seconds=min(max(step, SHORTEST_GATE_SECONDS), verdict.retry_seconds))
             gate = _gate(verdict.code, job, until)
-            if gate is not None and gate.scope in gated:
+            if gate is not None and (gate.scope, gate.tier) in gated:
                 gate = None  # one a batch is enough
             elif gate is not None:
-                gated.add(gate.scope)
+                gated.add((gate.scope, gate.tier))
             put_down.append(PutDown(job.event, verdict.code, now + timedelta(seconds=verdict.retry_seconds), gate))
         return granted, put_down
 
@@ -125,11 +139,8 @@ class Delivery:
 
 def _gate(code: str, job: Job, until: datetime) -> Gate | None:
     """What else is refused by the same limit: for a pair or a user, nothing that is known by name."""
-    scopes = {
-        TIER_CODE: job.event.number_id,
-        HOUR_CODE: job.event.number_id,
-        TENANT_CODE: job.event.tenant_id,
-        GLOBAL_CODE: "*",
-    }
-    scope = scopes.get(code)
-    return None if scope is None else Gate(scope=scope, tier=job.event.tier, until=until)
+    tier = job.event.tier
+    if code == TIER_CODE:  # the others have limits of their own
+        return Gate(scope=job.event.number_id, tier=tier, last_tier=tier, until=until)
+    scope = {HOUR_CODE: job.event.number_id, TENANT_CODE: job.event.tenant_id, GLOBAL_CODE: "*"}.get(code)
+    return None if scope is None else Gate(scope=scope, tier=tier, until=until)

@@ -1,9 +1,10 @@
-"""How the providers are: their circuit breakers, and numbers whose rate is lowered because of throttles or rising latency."""
+"""How the providers are: their circuit breakers, and numbers that are closed for a while or whose rate is lowered."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from services.sender.domain.cohort import Cohorts
 from services.sender.domain.outcome import Outcome, Retry, Scope, Unknown
 from services.sender.numbers import Number
 from shared.clock import Clock
@@ -18,6 +19,11 @@ THROTTLED: Final = 0.7
 SLOWER: Final = 0.85
 """After its answers began to take longer."""
 SLOW_SECONDS: Final = 0.2
+LONG_SECONDS: Final = 5.0
+"""A number that the provider wants to rest for so long rests at once, whatever of it is claimed: calls made meanwhile prolong it.
+One that was over its rate for a moment goes on, slower."""
+PROBE_SECONDS: Final = 5.0
+"""While a provider is probed, what is no probe comes again after so long."""
 
 
 class Health:
@@ -27,14 +33,20 @@ class Health:
         self._breakers = breakers
         self._limiter = limiter
         self._clock = clock
-        self._answered: dict[str, float] = {}
-        self._watches: dict[Line, LatencyWatch] = {}
+        self._cohorts: dict[str, Cohorts] = {}
+        self._rests: dict[str, float] = {}
+        self._watches: dict[str, LatencyWatch] = {}
         self._slow: dict[Line, float] = {}
         self.slowing = Every("sender.slow", SLOW_SECONDS, self._slow_down)
 
     def wait(self, number: Number) -> float:
         """Seconds until a call may be tried; 0 where nothing is known against it."""
-        return max(self._breakers.wait(key) for key in number.breakers)
+        wait = max(self._breakers.wait(key) for key in number.breakers)
+        return max(wait, PROBE_SECONDS) if wait and self.is_probing(number) else wait
+
+    def rest(self, number: Number) -> float:
+        """Seconds that the provider wants the number to rest still."""
+        return self._rests.get(number.number_id, 0.0) - self._clock.monotonic() if self._rests else 0.0
 
     def is_probing(self, number: Number) -> bool:
         """Whether a call must be admitted first, because it would be a probe."""
@@ -59,22 +71,35 @@ class Health:
 
     def note(self, number: Number, outcome: Outcome, began: float, seconds: float) -> None:
         """The call that began then, by the loop's clock, has ended so, after so long."""
-        sick = isinstance(outcome, Retry | Unknown) and outcome.sick
+        is_sick = isinstance(outcome, Retry | Unknown) and outcome.sick
         for key in number.breakers:
-            if not sick:
-                self._answered[key] = max(began, self._answered.get(key, began))
-            elif began < self._answered.get(key, began) and not self._breakers.is_probing(key):
-                continue  # a call that began later was answered, so this says nothing about now: it hung ten seconds, perhaps
-            self._breakers.note(key, not sick)
+            self._judge(key, began, is_sick=is_sick)
         line = number.limits.line
         if isinstance(outcome, Retry) and outcome.scope is Scope.NUMBER:
             self._lower(line, THROTTLED)
-        elif not sick:
-            watch = self._watches.get(line)
+            if outcome.after is not None and outcome.after >= LONG_SECONDS:
+                now = self._clock.monotonic()
+                self._rests = {number_id: until for number_id, until in self._rests.items() if until > now}
+                self._rests[number.number_id] = now + outcome.after
+        elif not is_sick:
+            watch = self._watches.get(line.group)
             if watch is None:
-                watch = self._watches[line] = LatencyWatch()
+                watch = self._watches[line.group] = LatencyWatch()
             if watch.feed(seconds, self._clock.monotonic()):
                 self._lower(line, SLOWER)
+
+    def _judge(self, key: str, began: float, *, is_sick: bool) -> None:
+        cohorts = self._cohorts.get(key)
+        if cohorts is None:
+            cohorts = self._cohorts[key] = Cohorts()
+        if not is_sick:
+            cohorts.answered(began)
+            self._breakers.note(key, ok=True)
+        elif self._breakers.is_probing(key):
+            self._breakers.note(key, ok=False)
+        else:
+            for _ in range(cohorts.failed(began)):
+                self._breakers.note(key, ok=False)
 
     def _lower(self, line: Line, factor: float) -> None:
         self._slow[line] = min(factor, self._slow.get(line, 1.0))

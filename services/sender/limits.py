@@ -99,9 +99,9 @@ def limits_of(
     if calls_per_hour is not None:
         of_all.append(Limit(group, "hour", _patient(calls_per_hour, HOUR, calls_per_hour * HOUR_BURST_SHARE), HOUR_CODE))
     if settings.tenant_per_second:
-        of_all.append(Limit(f"tn:{tenant_id}", "pace", pace(settings.tenant_per_second), TENANT_CODE))
+        of_all.append(Limit(f"tn:{tenant_id}", "pace", fair_share(settings.tenant_per_second), TENANT_CODE))
     if settings.all_per_second:
-        of_all.append(Limit("all", "pace", pace(settings.all_per_second), GLOBAL_CODE))
+        of_all.append(Limit("all", "pace", fair_share(settings.all_per_second), GLOBAL_CODE))
     of_tier: list[tuple[Limit, ...]] = []
     for tier in Tier:
         if profile is Profile.DEVICE:
@@ -118,6 +118,12 @@ def limits_of(
 def pace(per_second: int) -> Rate:
     """An even pace for a limit of so many a second."""
     return Rate(per_second * PACE_SHARE, max(1.0, per_second * BURST_SHARE))
+
+
+def fair_share(per_second: int) -> Rate:
+    """For a limit of ours between tenants: exact on average, and patient with what comes back late; a second may hold half as much
+    again after a rest."""
+    return Rate(per_second, max(1.0, per_second * PATIENCE_SECONDS))
 
 
 def _patient(limit: int, seconds: float, burst: float = 1.0) -> Rate:

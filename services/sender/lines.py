@@ -35,6 +35,7 @@ class _Queue(Generic[J]):
     line: Line
     jobs: list[tuple[int, int, float, J]] = field(default_factory=list)
     slots: deque[float] = field(default_factory=deque)
+    step: float = 0.0
     asked: int = 0
     in_call: int = 0
     ready_as: int | None = None
@@ -65,13 +66,23 @@ class Lines(Generic[J]):
         if queue.ready_as is None or tier < queue.ready_as:
             self._place(queue)
 
-    def add_slots(self, line: Line, moments: Iterable[float], *, asked: int = 0, ask_again_at: float = 0.0) -> None:
-        """The number has got these; `asked` of those that `wanting` named are answered, and no more are before `ask_again_at`."""
+    def add_slots(
+        self, line: Line, moments: Iterable[float], *, asked: int = 0, ask_again_at: float = 0.0, step: float | None = None
+    ) -> None:
+        """The number has got these; `asked` of those that `wanting` named are answered, and no more are before `ask_again_at`. They
+        are `step` seconds apart, as far as that was told."""
         queue = self._queue(line)
         queue.asked -= asked
+        if step is not None:
+            queue.step = step
         queue.ask_at = ask_again_at
         queue.slots.extend(moments)
         self._place(queue)
+
+    def backlog_seconds(self, line: Line) -> float:
+        """How long the number needs for what waits, at its present pace."""
+        queue = self._queues.get(line.group)
+        return 0.0 if queue is None else len(queue.jobs) * max(queue.step, 1 / line.rate.per_second)
 
     def take(self, now: float) -> J | None:
         """The next job that may leave now, most urgent first, numbers in turn; `done` must follow."""
@@ -90,7 +101,7 @@ class Lines(Generic[J]):
                 if queue.jobs[0][0] > tier:  # its urgent job went; the others wait for their tier's turn
                     self._place(queue)
                     continue
-                return self._go(queue, now)
+                return self._go(queue)
         return None
 
     def done(self, line: Line) -> None:
@@ -191,7 +202,7 @@ class Lines(Generic[J]):
         self._drop_late(queue, now)
         return bool(queue.jobs and queue.slots) and queue.in_call < self._per_number and queue.slots[0] <= now
 
-    def _go(self, queue: _Queue[J], now: float) -> J:
+    def _go(self, queue: _Queue[J]) -> J:
         *_, job = heapq.heappop(queue.jobs)
         queue.slots.popleft()
         queue.in_call += 1

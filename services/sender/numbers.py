@@ -26,15 +26,18 @@ from shared.ids import NumberId, TenantId
 log = structlog.get_logger(__name__)
 
 FRESH_SECONDS: Final = 5.0
+TOKEN_UNREADABLE: Final = "number.token_unreadable"  # noqa: S105
+"""It was sealed with another master key: as if paused, until that key or a new token is there."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Number:
-    """A number's record of one revision. `route` holds the token, so this has no `repr`. `breakers` are the keys of the circuit
-    breakers that its calls count for: the number's own and its provider's."""
+    """A number's record of one revision. `account` is whose templates it sends; `breakers` are the keys of the circuit breakers
+    that its calls count for, its own and its provider's. `route` holds the token, so this has no `repr`."""
 
     number_id: NumberId
     tenant_id: TenantId
+    account: str
     revision: int
     paused: str | None
     route: Route
@@ -55,20 +58,25 @@ class Numbers:
         self._resting: dict[Template, tuple[str, float]] = {}
 
     async def of(self, number_ids: Iterable[str]) -> dict[str, Number]:
-        """The numbers that are known and whose token opens; two queries for all that are not fresh."""
+        """The numbers that are known; two queries for all that are not fresh. A record that is told while they run is not lost:
+        what was read before is not kept as fresh."""
         now = self._clock.monotonic()
         wanted = set(number_ids)
-        stale = [i for i in wanted if now - self._read_at.get(i, -FRESH_SECONDS) >= FRESH_SECONDS]
+        stale = [i for i in wanted if i not in self._known or now - self._read_at.get(i, -FRESH_SECONDS) >= FRESH_SECONDS]
         if stale:
-            rows = await numbers.select(self._pool, stale)
-            resting = await numbers.paused_templates(self._pool, stale)
             for number_id in stale:
-                self._known.pop(number_id, None)
-            for row in rows:
-                if (number := self._open(row)) is not None:
-                    self._known[number.number_id] = number
-                    self._read_at[number.number_id] = now
-            self._rest(stale, resting, now)
+                self._read_at[number_id] = now
+            opened = [self._open(row) for row in await numbers.select(self._pool, stale)]
+            accounts = {number.account for number in opened}
+            resting = await numbers.paused_templates(self._pool, sorted(accounts))
+            found: dict[str, Number] = {number.number_id: number for number in opened}
+            for number_id in stale:
+                if number_id not in found:
+                    self._known.pop(number_id, None)
+                    self._read_at.pop(number_id, None)
+                elif (known := self._known.get(number_id)) is None or known.revision <= found[number_id].revision:
+                    self._known[number_id] = found[number_id]
+            self._rest(accounts, resting, now)
         return {i: self._known[i] for i in wanted if i in self._known}
 
     def paused(self, number: Number) -> str | None:
@@ -78,7 +86,7 @@ class Numbers:
 
     def resting(self, number: Number, content: Mapping[str, Any]) -> tuple[str, float] | None:
         """Where the content is a template that rests: why, and for how many seconds still."""
-        template = template_of(number.number_id, content)
+        template = template_of(number.account, content)
         if template is None or template not in self._resting:
             return None
         code, until = self._resting[template]
@@ -108,18 +116,18 @@ class Numbers:
         """Those in use by this process, for operators."""
         return list(self._known.values())
 
-    def _rest(self, stale: Sequence[str], resting: Mapping[Template, tuple[str, float]], now: float) -> None:
-        read = set(stale)
-        kept = {t: pause for t, pause in self._resting.items() if t.number_id not in read and pause[1] > now}
+    def _rest(self, accounts: set[str], resting: Mapping[Template, tuple[str, float]], now: float) -> None:
+        kept = {t: pause for t, pause in self._resting.items() if t.account not in accounts and pause[1] > now}
         self._resting = kept | {template: (code, now + seconds) for template, (code, seconds) in resting.items()}
 
-    def _open(self, row: asyncpg.Record) -> Number | None:
+    def _open(self, row: asyncpg.Record) -> Number:
         number_id, tenant_id = NumberId(row["number_id"]), TenantId(row["tenant_id"])
+        token, paused = "", row["paused"]
         try:
             token = self._sealer.open(tenant_id, "numbers.access_token", number_id, row["sealed_access_token"])
         except SealError as error:
             log.error("number.token_unreadable", number_id=number_id, reason=str(error))
-            return None
+            paused = paused or TOKEN_UNREADABLE
         address = Address(
             Provider(row["provider"]),
             row["provider_url"],
@@ -131,8 +139,9 @@ class Numbers:
         return Number(
             number_id,
             tenant_id,
+            row["account_id"] or number_id,
             row["revision"],
-            row["paused"],
+            paused,
             open_route(address, token),
             limits_of(
                 self._settings,
@@ -148,11 +157,11 @@ class Numbers:
         )
 
 
-def template_of(number_id: str, content: Mapping[str, Any]) -> Template | None:
+def template_of(account: str, content: Mapping[str, Any]) -> Template | None:
     """The template that a message is made of, if it is."""
     match content.get("template"):
         case {"name": str(name), "language": {"code": str(language)}}:
-            return Template(number_id, name, language)
+            return Template(account, name, language)
     return None
 
 

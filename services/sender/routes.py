@@ -1,4 +1,7 @@
-"""What the sender shows to operators: why a number is slow, or silent."""
+"""What the sender shows to operators: why a number is slow, or silent.
+
+As open as the probes beside it: ids, codes and figures, nothing of a person and no secret.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,8 @@ class OperatorRoutes:
                 "Pace, health and load of the numbers",
                 TAG,
                 responses={200: SenderState},
-                access=Access.INTERNAL,
+                access=Access.PUBLIC,
+                quiet=True,
             )
         ]
 

@@ -16,14 +16,12 @@ ALTER TABLE attempts
     ADD COLUMN on_unknown text NOT NULL DEFAULT 'wait' CHECK (on_unknown IN ('wait', 'resend')),
     ADD COLUMN released_at timestamptz;
 
-CREATE INDEX attempts_unknown ON attempts (settled_at) WHERE state = 'unknown';
-
--- Templates that rest, by provider's refusal. A row past its time means nothing.
+-- Templates that rest, by provider's refusal, for all numbers of an account. A row past its time means nothing.
 CREATE TABLE paused_templates (
-    number_id text COLLATE "C" NOT NULL,
-    name      text        NOT NULL,
-    language  text        NOT NULL,
-    until     timestamptz NOT NULL,
-    code      text        NOT NULL,
-    PRIMARY KEY (number_id, name, language)
+    account  text COLLATE "C" NOT NULL,
+    name     text        NOT NULL,
+    language text        NOT NULL,
+    until    timestamptz NOT NULL,
+    code     text        NOT NULL,
+    PRIMARY KEY (account, name, language)
 );

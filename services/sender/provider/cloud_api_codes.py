@@ -17,6 +17,7 @@ from services.sender.provider.ruling import (
     TOO_MANY,
     Ruling,
     by_status,
+    outage,
     paused,
     rejected,
     retried,
@@ -51,7 +52,7 @@ CODES: Final[Mapping[int, Ruling]] = {
     # -- the Graph API's own: access, calls, parameters
     0: paused("authentication failed, token expired or invalidated", _TOKEN),
     1: retried("invalid request, or an unknown fault of the platform"),
-    2: retried("service temporarily down"),
+    2: outage("service temporarily down"),
     3: paused("capability or permission for the method missing", _PERMISSION),
     4: throttled("the app's call limit", 60),
     10: paused("permission missing or removed", _PERMISSION),
@@ -77,7 +78,7 @@ CODES: Final[Mapping[int, Ruling]] = {
     131008: rejected("required parameter missing"),
     131009: rejected("parameter value invalid"),
     131014: rejected("media link refused"),
-    131016: retried("service temporarily unavailable or overloaded"),
+    131016: outage("service temporarily unavailable or overloaded"),
     131020: rejected("group: single member"),
     131021: rejected("sender is the recipient"),
     131026: rejected("undeliverable: not on WhatsApp, blocked, restricted or outdated"),
@@ -125,7 +126,7 @@ CODES: Final[Mapping[int, Ruling]] = {
     132069: throttled("flow throttled to ten messages an hour", 360, Scope.MESSAGE),  # of the number's messages only the flow's
     # -- registration
     133000: paused("a former deregistration is incomplete", _UNREGISTERED),
-    133004: retried("server temporarily unavailable"),
+    133004: outage("server temporarily unavailable"),
     133005: paused("PIN wrong", _UNREGISTERED),
     133006: paused("number must be verified", _UNREGISTERED),
     133008: paused("too many PIN tries", _UNREGISTERED),

@@ -10,6 +10,8 @@ from shared.telemetry.redaction import scrub
 
 LONGEST_DETAIL: Final = 500
 LONGEST_WAIT_SECONDS: Final = 86_400.0
+UNAUTHORIZED: Final = 401
+FORBIDDEN: Final = 403
 TOO_MANY: Final = 429
 SERVER_ERROR: Final = 500
 
@@ -25,6 +27,8 @@ class Ruling:
     scope: Scope = Scope.MESSAGE
     counted: bool = True
     repair: str = ""
+    is_outage: bool = False
+    """It says itself that it is ill: no fault of the message, however long it lasts."""
 
     def apply(self, code: str, said: str, *, after: float | None = None, sick: bool = False) -> Outcome:
         """The outcome, where the provider `said` so with its error and asked to come again `after` so many seconds.
@@ -37,7 +41,7 @@ class Ruling:
             return PauseNumber(code, f"{self.repair} The provider says: {said}")
         if self.outcome is PauseTemplate:
             return PauseTemplate(code, after or self.seconds or 0.0)
-        return Retry(code, after or self.seconds, self.counted, self.scope, sick and self.counted)
+        return Retry(code, after or self.seconds, self.counted, self.scope, sick and (self.counted or self.is_outage))
 
 
 def rejected(meaning: str) -> Ruling:
@@ -48,6 +52,11 @@ def rejected(meaning: str) -> Ruling:
 def retried(meaning: str, seconds: float | None = None) -> Ruling:
     """Its own trouble: the same message again, so many times."""
     return Ruling(Retry, meaning, seconds)
+
+
+def outage(meaning: str) -> Ruling:
+    """It is ill and says so: the same message again until it is well, and its circuit breaker hears of it."""
+    return Ruling(Retry, meaning, counted=False, is_outage=True)
 
 
 def throttled(meaning: str, seconds: float | None, scope: Scope = Scope.NUMBER) -> Ruling:
@@ -69,6 +78,8 @@ def by_status(status: int) -> Ruling:
     """For an error without a row. Its body says that the message was not taken, and only the HTTP status says why."""
     if status == TOO_MANY:
         return throttled("too many requests", 1.0)
+    if status in (UNAUTHORIZED, FORBIDDEN):
+        return paused("access denied", "The provider denies access to this number. Check its token and its account.")
     if status >= SERVER_ERROR:
         return retried("an error of the provider")
     return rejected("an error of the request")

@@ -21,9 +21,9 @@ PRUNE_TEMPLATES: Final = sql["prune_templates"]
 
 
 class Template(NamedTuple):
-    """A template as a number sends it."""
+    """A template of an account."""
 
-    number_id: str
+    account: str
     name: str
     language: str
 
@@ -56,17 +56,17 @@ async def select(pool: Pool, number_ids: Sequence[str]) -> list[asyncpg.Record]:
     return await pool.fetch(SELECT_NUMBERS, list(number_ids))
 
 
-async def paused_templates(pool: Pool, number_ids: Sequence[str]) -> dict[Template, tuple[str, float]]:
-    """The templates of these numbers that rest, each with the code of the reason and the seconds left."""
-    rows = await pool.fetch(SELECT_PAUSED_TEMPLATES, list(number_ids))
-    return {Template(row["number_id"], row["name"], row["language"]): (row["code"], row["seconds"]) for row in rows}
+async def paused_templates(pool: Pool, accounts: Sequence[str]) -> dict[Template, tuple[str, float]]:
+    """The templates of these accounts that rest, each with the code of the reason and the seconds left."""
+    rows = await pool.fetch(SELECT_PAUSED_TEMPLATES, list(accounts))
+    return {Template(row["account"], row["name"], row["language"]): (row["code"], row["seconds"]) for row in rows}
 
 
 async def pause_templates(connection: Connection, pauses: Mapping[Template, tuple[str, float]]) -> None:
     """Let these rest, for so many seconds each."""
     await connection.execute(
         PAUSE_TEMPLATES,
-        [template.number_id for template in pauses],
+        [template.account for template in pauses],
         [template.name for template in pauses],
         [template.language for template in pauses],
         [seconds for _, seconds in pauses.values()],

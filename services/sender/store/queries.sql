@@ -17,17 +17,17 @@ WHERE numbers.revision < excluded.revision
 SELECT * FROM numbers WHERE number_id = ANY($1::text[])
 
 -- name: select_paused_templates
--- Takes number ids; returns their templates that rest, with the reason and the seconds that are left.
-SELECT number_id, name, language, code, extract(epoch FROM until - now())::float8 AS seconds
-FROM paused_templates WHERE number_id = ANY($1::text[]) AND until > now()
+-- Takes accounts; returns their templates that rest, with the reason and the seconds that are left.
+SELECT account, name, language, code, extract(epoch FROM until - now())::float8 AS seconds
+FROM paused_templates WHERE account = ANY($1::text[]) AND until > now()
 
 -- name: pause_templates
--- Takes numbers, names, languages, seconds and codes as arrays, each template once; the longer rest counts.
-INSERT INTO paused_templates (number_id, name, language, until, code)
-SELECT number_id, name, language, now() + make_interval(secs => seconds), code
-FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::text[]) AS t (number_id, name, language, seconds, code)
-ORDER BY number_id, name, language
-ON CONFLICT (number_id, name, language) DO UPDATE
+-- Takes accounts, names, languages, seconds and codes as arrays, each template once; the longer rest counts.
+INSERT INTO paused_templates (account, name, language, until, code)
+SELECT account, name, language, now() + make_interval(secs => seconds), code
+FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::text[]) AS t (account, name, language, seconds, code)
+ORDER BY account, name, language
+ON CONFLICT (account, name, language) DO UPDATE
 SET until = greatest(paused_templates.until, excluded.until), code = excluded.code
 
 -- name: prune_templates
@@ -78,10 +78,12 @@ WHERE attempts.message_id = t.message_id AND attempts.attempt = t.attempt AND at
 RETURNING attempts.message_id, attempts.attempt
 
 -- name: settle_by_report
--- Takes attempts with the wamid of a report; settles those that were open and returns them. The rest is not touched.
-UPDATE attempts SET state = 'sent', wamid = t.wamid, settled_at = now()
+-- Takes attempts with the wamid of a report; settles those that were open, or put back because nobody had reported, and returns
+-- them. The rest is not touched.
+UPDATE attempts SET state = 'sent', wamid = t.wamid, code = NULL, settled_at = now()
 FROM unnest($1::text[], $2::integer[], $3::text[]) AS t (message_id, attempt, wamid)
-WHERE attempts.message_id = t.message_id AND attempts.attempt = t.attempt AND attempts.state IN ('submitting', 'unknown')
+WHERE attempts.message_id = t.message_id AND attempts.attempt = t.attempt
+  AND (attempts.state IN ('submitting', 'unknown') OR attempts.code = 'unknown.resent')
 RETURNING attempts.message_id, attempts.attempt, attempts.tenant_id, attempts.traceparent, attempts.started_at,
           attempts.released_at, attempts.wamid
 
@@ -103,7 +105,7 @@ ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED
 UPDATE attempts SET state = 'deferred', code = 'unknown.resent', retry_at = now(), settled_at = now()
 WHERE (message_id, attempt) IN (
     SELECT message_id, attempt FROM attempts AS a
-    WHERE state = 'unknown' AND on_unknown = 'resend' AND code <> 'unknown.unconfirmed'
+    WHERE state = 'unknown' AND code <> 'unknown.unconfirmed' AND on_unknown = 'resend'
       AND settled_at < now() - make_interval(secs => $1)
       AND NOT EXISTS (
           SELECT FROM attempts AS b WHERE b.message_id = a.message_id AND b.attempt < a.attempt AND b.code = 'unknown.resent'

@@ -21,7 +21,8 @@ NUMBER_WAITS = {
     133015: 300.0,
     133016: 3600.0,
 }
-RETRIED = {**dict.fromkeys((1, 2, 131000, 131016, 131053, 133004, 134102, 139102)), 134101: 600.0}
+RETRIED = {**dict.fromkeys((1, 131000, 131053, 134102, 139102)), 134101: 600.0}
+OUTAGES = (2, 131016, 133004)
 PAUSED = {0, 3, 10, 33, 104, 190, 368, *range(200, 300)}
 PAUSED |= {131005, 131031, 131037, 131042, 131044, 131045}
 PAUSED |= {133000, 133005, 133006, 133008, 133009, 133010}
@@ -63,7 +64,7 @@ def answer(code: Any, status: int, *, retry_after: str | None = None, **fields: 
 
 
 def test_every_code_has_one_expectation_and_one_row() -> None:
-    expected = [*NUMBER_WAITS, *RETRIED, *PAUSED, *TEMPLATE_RESTS, *REJECTED, *FOR_THE_FLOW, *FOR_THE_PAIR]
+    expected = [*NUMBER_WAITS, *RETRIED, *OUTAGES, *PAUSED, *TEMPLATE_RESTS, *REJECTED, *FOR_THE_FLOW, *FOR_THE_PAIR]
     assert sorted(expected) == sorted(CODES)
 
 
@@ -85,6 +86,12 @@ def test_a_throttle_of_a_flow_slows_nothing_else() -> None:
 @pytest.mark.parametrize(("code", "seconds"), RETRIED.items())
 def test_the_providers_trouble_comes_back_and_counts(code: int, seconds: float | None, status: int, sick: bool) -> None:
     assert answer(code, status) == Retry(f"provider.{code}", seconds, sick=sick)
+
+
+@pytest.mark.parametrize(("status", "sick"), [(400, False), (500, True), (503, True)])
+@pytest.mark.parametrize("code", OUTAGES)
+def test_an_outage_that_the_provider_tells_counts_against_no_message(code: int, status: int, sick: bool) -> None:
+    assert answer(code, status) == Retry(f"provider.{code}", None, counted=False, sick=sick)
 
 
 @pytest.mark.parametrize("code", sorted(PAUSED))
@@ -117,7 +124,7 @@ def test_an_object_that_is_gone_is_the_numbers_fault_and_not_the_messages() -> N
 def test_the_wait_that_the_provider_asks_for_is_kept_within_a_day() -> None:
     assert answer(130429, 400, retry_after="7") == Retry("provider.130429", 7.0, counted=False, scope=Scope.NUMBER)
     assert answer(131056, 400, retry_after="8") == Retry("provider.131056", 8.0, counted=False, scope=Scope.PAIR)
-    assert answer(2, 503, retry_after="9") == Retry("provider.2", 9.0, sick=True)
+    assert answer(2, 503, retry_after="9") == Retry("provider.2", 9.0, counted=False, sick=True)
     assert answer(4, 400, retry_after="9" * 30) == Retry("provider.4", 86_400.0, counted=False, scope=Scope.NUMBER)
     assert answer(132015, 400, retry_after="60") == PauseTemplate("provider.132015", 60.0)
 
