@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from services.archive.record import Recorder
@@ -18,6 +20,7 @@ from shared.events.catalogue import (
     MessageStatusChanged,
     MessageUnsettled,
 )
+from shared.events.event import Event
 from shared.telemetry.tracing import Tracing
 
 RECORD: Final = Subscription(
@@ -36,12 +39,23 @@ RECORD: Final = Subscription(
     # A bug or a row that cannot be stored: about eight minutes for a rollback before the event is set aside as a dead letter.
     RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300)),
     # The more facts about a message come together, the fewer rows are written. One batch at a time: the next one gathers meanwhile.
-    prefetch=64,
+    prefetch=256,
     max_events=4_096,
 )
 SUBSCRIPTIONS: Final = (RECORD,)
 
+BUSY_EVENTS: Final = 256
+GATHER_SECONDS: Final = 0.1
+"""After a batch of so many events the next has so long to come together, unless this one was half full already: then more waits. So
+many deliveries as are fetched ahead in this time are more than one consumer could settle, so nothing is held up."""
+
 
 def subscriber(bus: Bus, recorder: Recorder, tracing: Tracing) -> Subscriber:
     """The one consumer."""
-    return Subscriber(bus, RECORD, recorder.record, tracing)
+
+    async def on_told(events: Sequence[Event]) -> None:
+        await recorder.record(events)
+        if BUSY_EVENTS <= len(events) < RECORD.max_events // 2:
+            await asyncio.sleep(GATHER_SECONDS)
+
+    return Subscriber(bus, RECORD, on_told, tracing)

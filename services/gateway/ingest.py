@@ -6,8 +6,9 @@ are told all the same. One that makes the reader fail is set aside too, and cost
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -27,7 +28,7 @@ from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import Rejected
 from shared.events.catalogue import DeliveryStatus, MessageConfirmed, MessageReceived, MessageStatusChanged
-from shared.ids import MessageId, TenantId
+from shared.ids import MessageId, NumberId, TenantId
 from shared.telemetry.tracing import Tracing, is_sampled
 from shared.unavailable import is_unavailable
 
@@ -37,11 +38,17 @@ READ_LIMIT: Final = 256
 READ_BYTES: Final = 512 * 1024
 """What is read in one transaction, if so much waits: the more of a message's reports come together, the fewer rows are written. A
 report is about 400 bytes; a payload may hold a thousand."""
-STATUSES: Final = {status: Status(status.value) for status in DeliveryStatus}
+BUSY_BYTES: Final = 32 * 1024
+GATHER_SECONDS: Final = 0.1
+"""After a read of so many bytes the next reports have so long to come together; after a smaller one they are read as they come."""
+REPORTED: Final = {status: Status(status.value) for status in DeliveryStatus}
+DELIVERY: Final = {ours: theirs for theirs, ours in REPORTED.items()}
 NAMED_LIMIT: Final = 1_000
 """Numbers, or accounts, that a payload may name; more are not looked up for somebody who has not proved who they are."""
 
 Payload = tuple[TenantId, bytes, str | None]
+Name = tuple[TenantId, str, NumberId]
+"""A message as a report names it: what is said of it through another number than its own is not believed."""
 
 
 class Intake:
@@ -134,7 +141,12 @@ async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracin
             for _ in ids:
                 await read_waiting(outbox, numbers, tracing, limit=1)
         return True
-    return len(rows) == limit or sum(len(row["body"]) for row in rows) >= READ_BYTES
+    size = sum(len(row["body"]) for row in rows)
+    if len(rows) == limit or size >= READ_BYTES:
+        return True
+    if size >= BUSY_BYTES:
+        await asyncio.sleep(GATHER_SECONDS)
+    return False
 
 
 async def _read(unit: Unit, rows: Sequence[asyncpg.Record], numbers: NumberDirectory, tracing: Tracing) -> None:
@@ -142,7 +154,7 @@ async def _read(unit: Unit, rows: Sequence[asyncpg.Record], numbers: NumberDirec
         return
     readings = {row["id"]: webhook.read(parsed(row["body"])) for row in rows}
     sources = await numbers.sources(set[str]().union(*(reading.phone_number_ids for reading in readings.values())))
-    reports: list[tuple[WebhookSource, Report]] = []
+    changes: dict[Name, list[Change]] = {}
     inbound: list[tuple[WebhookSource, Inbound, str | None]] = []
     own: dict[str, set[str]] = {row["tenant_id"]: set() for row in rows}
     for phone_number_id, source in sources.items():
@@ -151,57 +163,62 @@ async def _read(unit: Unit, rows: Sequence[asyncpg.Record], numbers: NumberDirec
         reading = readings[row["id"]]
         # A number that nobody had when the payload was signed may be another tenant's by now.
         reading.keep_only(own[row["tenant_id"]])
-        reports += [(sources[report.phone_number_id], report) for report in reading.reports]
+        for report in reading.reports:
+            if report.message_id is not None:
+                name = row["tenant_id"], report.message_id, sources[report.phone_number_id].number_id
+                changes.setdefault(name, []).append(_change(report))
         inbound += [(sources[message.phone_number_id], message, row["traceparent"]) for message in reading.inbound]
-    await _tell_reports(unit, reports, tracing)
+    await _tell_reports(unit, changes, tracing)
     await _tell_inbound(unit, inbound)
     await _put_away(unit, readings)
 
 
-async def _tell_reports(unit: Unit, reports: Sequence[tuple[WebhookSource, Report]], tracing: Tracing) -> None:
-    """Raise the states of our own messages; reports of others' are absorbed, repeated ones tell nothing new."""
-    told_of: dict[Key, list[tuple[WebhookSource, Report]]] = {}
-    for source, report in reports:
-        if report.message_id is not None:
-            told_of.setdefault((source.tenant_id, report.message_id), []).append((source, report))
-    if not told_of:
+def _change(report: Report) -> Change:
+    return Change(REPORTED[report.status], report.at, report.wamid, report.error_code, attempt=report.attempt)
+
+
+async def _tell_reports(unit: Unit, changes: Mapping[Name, Sequence[Change]], tracing: Tracing) -> None:
+    """Raise the states of our own messages; reports of others' are absorbed, repeated ones tell nothing new.
+
+    That a message is sent its sender tells: after its call, or, where it does not know what became of that, once it hears from here
+    (or from `track`, whichever comes second) that the report is there.
+    """
+    if not changes:
         return
     after: list[tuple[Key, State]] = []
-    for row in await messages.lock(unit.connection, told_of):
+    for row in await messages.lock(unit.connection, {(tenant_id, message_id) for tenant_id, message_id, _ in changes}):
         key = row["tenant_id"], row["id"]
-        by_change = {_change(key, report): report for source, report in told_of[key] if source.number_id == row["number_id"]}
         before = messages.state_of(row)
-        state, new = told(before, list(by_change))
+        state, new = told(before, changes.get((*key, row["number_id"]), ()))
         if state != before:
             after.append((key, state))
         for change in new:
-            event = _status_changed(change, by_change[change], row["traceparent"], tracing)
+            if change.status is Status.SENT and before.status is not Status.UNKNOWN:
+                continue  # the sender tells that, in `message.sent`
+            event = _status_changed(key, change, row["traceparent"], tracing)
             unit.emit(event)
             if before.status is Status.UNKNOWN and event.attempt is not None:
                 unit.emit(_confirmed(event, event.attempt))
     await messages.write(unit.connection, after)
 
 
-def _change(key: Key, report: Report) -> Change:
-    tenant_id, message_id = key
-    return Change(MessageId(message_id), tenant_id, STATUSES[report.status], report.at, report.wamid, report.error_code)
-
-
-def _status_changed(change: Change, report: Report, traceparent: str | None, tracing: Tracing) -> MessageStatusChanged:
+def _status_changed(key: Key, change: Change, traceparent: str | None, tracing: Tracing) -> MessageStatusChanged:
     """The event, in the message's own trace: where that is recorded, the webhook is one span of it."""
+    tenant_id, message_id = key
     if is_sampled(traceparent):
         with tracing.span("webhook status", kind="server", traceparent=traceparent) as span:
-            span.set(message_id=change.message_id, status=change.status.value)
+            span.set(message_id=message_id, status=change.status.value)
             traceparent = span.traceparent
+    assert change.wamid is not None
     return MessageStatusChanged(
-        tenant_id=change.tenant_id,
+        tenant_id=tenant_id,
         traceparent=traceparent,
-        message_id=change.message_id,
-        attempt=report.attempt,
-        wamid=report.wamid,
-        status=report.status,
-        status_at=report.at,
-        error_code=report.error_code,
+        message_id=MessageId(message_id),
+        attempt=change.attempt,
+        wamid=change.wamid,
+        status=DELIVERY[change.status],
+        status_at=change.at,
+        error_code=change.code,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.gateway.domain.state import Change, State, changes_of, told
+from services.gateway.domain.state import Change, State, Telling, changes_of, told
 from services.gateway.domain.status import RANKS, Status
 from services.gateway.store import messages
 from services.gateway.store.messages import Key
@@ -14,15 +14,16 @@ from shared.events.event import Event
 
 
 async def track(outbox: Outbox, events: Sequence[Event]) -> None:
-    """Write what the events tell, each message once; telling twice changes nothing.
+    """Write what the events tell, each message once; telling twice changes nothing. Raises `TypeError` for one that tells nothing.
 
     A report can come before the sender says that it does not know the outcome; then it is confirmed here, otherwise where the
     report is read (`ingest`). Both hold the message's row, so one of them sees the other.
     """
     changes: dict[Key, list[Change]] = {}
     for event in events:
-        for change in changes_of(event):
-            changes.setdefault((change.tenant_id, change.message_id), []).append(change)
+        if not isinstance(event, Telling):
+            raise TypeError(f"tells of no state: {event.event_name}")
+        changes.setdefault((event.tenant_id, event.message_id), []).extend(changes_of(event))
     async with outbox.transaction() as unit:
         before: dict[Key, State] = {}
         after: list[tuple[Key, State]] = []

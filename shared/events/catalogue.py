@@ -134,7 +134,8 @@ class MessageReceived(Event, name="message.received", version=1, owner="gateway"
 
 
 class MessageStatusChanged(Event, name="message.status_changed", version=1, owner="gateway"):
-    """The provider reported on a message that we sent. Reports come late, twice and out of order."""
+    """The provider reported on a message that we sent. Reports come late, twice and out of order. `sent` is told only where the
+    outcome was unknown: otherwise the sender tells it."""
 
     message_id: MessageId
     attempt: int | None = None

@@ -55,7 +55,7 @@ def storable(value: Any) -> Any:
             return without_nul(value)
         case dict():
             return {storable(key): storable(inner) for key, inner in value.items()}
-        case list():
+        case list() | tuple():
             return [storable(inner) for inner in value]
         case _:
             return value

@@ -3,20 +3,20 @@
 SELECT ensure_month($1::timestamptz)
 
 -- name: record
--- Takes progress ($1-$9, one row per message) and entries ($10-$23); adds the progress up, stores the entries whose key is new, and
--- counts them in their conversations, which are made where they are missing. Locks outgoing, incoming and conversations in this
--- order, each in key order.
+-- Takes progress ($1, one item per message) and entries ($2) as JSON arrays, because asyncpg takes three times as long over arrays of
+-- PostgreSQL's. Adds the progress up, stores the entries whose key is new, and counts them in their conversations, which are made
+-- where they are missing. Locks outgoing, incoming and conversations in this order, each in key order.
 WITH told AS (
-    SELECT *
-    FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::integer[],
-                $9::text[])
-        AS told (message_id, tenant_id, height, status, status_at, error_code, wamid, wamid_attempt, entry_id)
+    SELECT fact->>0 AS message_id, fact->>1 AS tenant_id, (fact->>2)::integer AS height, fact->>3 AS status,
+           (fact->>4)::timestamptz AS status_at, fact->>5 AS error_code, fact->>6 AS wamid, (fact->>7)::integer AS wamid_attempt,
+           fact->>8 AS entry_id
+    FROM jsonb_array_elements($1::jsonb) AS fact
 ), entry AS (
-    SELECT *
-    FROM unnest($10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
-                $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[])
-        AS entry (id, sent_at, tenant_id, number_id, contact_phone, contact_name, direction, message_id, wamid, type, body,
-                  content, preview, tsv)
+    SELECT fields->>0 AS id, (fields->>1)::timestamptz AS sent_at, fields->>2 AS tenant_id, fields->>3 AS number_id,
+           fields->>4 AS contact_phone, fields->>5 AS contact_name, fields->>6 AS direction, fields->>7 AS message_id,
+           fields->>8 AS wamid, fields->>9 AS type, fields->>10 AS body, fields->11 AS content, fields->>12 AS preview,
+           fields->>13 AS tsv
+    FROM jsonb_array_elements($2::jsonb) AS fields
 ), added_up AS (
     INSERT INTO outgoing AS known (message_id, tenant_id, height, status, status_at, error_code, wamid, wamid_attempt, entry_id)
     SELECT * FROM told ORDER BY tenant_id, message_id
@@ -89,7 +89,7 @@ WITH told AS (
 )
 INSERT INTO entries (id, sent_at, tenant_id, conversation_id, direction, message_id, wamid, type, body, content, tsv)
 SELECT fresh.id, fresh.sent_at, fresh.tenant_id, opened.id, fresh.direction, fresh.message_id, fresh.wamid, fresh.type,
-       fresh.body, fresh.content::jsonb, fresh.tsv::tsvector
+       fresh.body, fresh.content, fresh.tsv::tsvector
 FROM fresh JOIN opened USING (tenant_id, number_id, contact_phone)
 
 -- name: forget_without_entry

@@ -33,24 +33,14 @@ async def ensure_month(connection: Connection | Pool, month: datetime) -> bool:
 async def record(connection: Connection | Pool, facts: Sequence[Progress], entries: Sequence[Entry]) -> None:
     """Add up the progress, one fact a message, and store the entries that are new, one a message or wamid."""
     entry_ids = {(entry.tenant_id, entry.message_id): entry.id for entry in entries if entry.message_id}
-    await connection.execute(
-        RECORD,
-        *_columns(facts, len(Progress._fields)),
-        [entry_ids.get((fact.tenant_id, fact.message_id)) for fact in facts],
-        *_columns([entry[:-1] for entry in entries], len(Entry._fields) - 1),
-        [_json(entry.content) for entry in entries],
-        [entry.preview for entry in entries],
-        [tsvector_literal(terms(entry.body[:INDEXED_CHARS])) for entry in entries],
-    )
+    told = [(*fact, entry_ids.get((fact.tenant_id, fact.message_id))) for fact in facts]
+    found = [(*entry, entry.preview, tsvector_literal(terms(entry.body[:INDEXED_CHARS]))) for entry in entries]
+    await connection.execute(RECORD, orjson.dumps(told).decode(), _json(found))
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
-    return list(zip(*rows, strict=True)) or [()] * width
-
-
-def _json(content: dict[str, Any]) -> str:
-    text = orjson.dumps(content).decode()
-    return text if "\\u0000" not in text else orjson.dumps(storable(content)).decode()
+def _json(rows: list[tuple[Any, ...]]) -> str:
+    text = orjson.dumps(rows).decode()
+    return text if "\\u0000" not in text else orjson.dumps(storable(rows)).decode()
 
 
 async def forget_without_entry(connection: Connection | Pool, *, days: int) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from services.gateway.domain.status import RANKS, Status
-from services.gateway.domain.timeline import entries_of, line_of, name_of
+from services.gateway.domain.timeline import entries_of, hides_sent, holds, line_of, name_of
 from shared.events.catalogue import (
     MessageCanceled,
     MessageDeferred,
@@ -17,8 +17,6 @@ from shared.events.catalogue import (
     MessageSent,
     MessageUnsettled,
 )
-from shared.events.event import Event
-from shared.ids import MessageId, TenantId
 
 UNCONFIRMED: Final = "unknown.unconfirmed"
 """The last word on an unknown outcome where nothing is sent again."""
@@ -30,12 +28,15 @@ MOST_LINES: Final = 200
 """A message that is put back again and again, for days, keeps no longer timeline: then a deferral takes the last one's place."""
 
 
+Telling = MessageSent | MessageDeferred | MessageUnsettled | MessageFailed | MessageCanceled | MessageExpired | MessageReleased
+"""Events of the scheduler and the sender that tell of a message's state. A queue that an earlier version declared still brings the
+last one."""
+
+
 class Change(NamedTuple):
     """A state that a message was told to be in. `code` says why, where there is a why; `detail` is a sentence for the tenant.
-    `until` is there where it was put back, with `counted` where that was an attempt."""
+    `until` is there where it was put back, with `counted` where that was an attempt; `attempt` where the provider reports on it."""
 
-    message_id: MessageId
-    tenant_id: TenantId
     status: Status
     at: datetime
     wamid: str | None = None
@@ -43,6 +44,7 @@ class Change(NamedTuple):
     detail: str | None = None
     until: datetime | None = None
     counted: bool = False
+    attempt: int | None = None
 
 
 class State(NamedTuple):
@@ -56,58 +58,55 @@ class State(NamedTuple):
     timeline: str
 
 
-def changes_of(event: Event) -> Sequence[Change]:
-    """The states that an event of the scheduler or the sender tells of. Raises `TypeError` for one that tells of none."""
+def changes_of(event: Telling) -> Sequence[Change]:
+    """The states that it tells of."""
     match event:
         case MessageSent():
-            name = (event.message_id, event.tenant_id)
             return (
                 *_released(event),
-                Change(*name, Status.SENDING, event.started_at),
-                Change(*name, Status.SENT, event.occurred_at, event.wamid),
+                Change(Status.SENDING, event.started_at),
+                Change(Status.SENT, event.occurred_at, event.wamid),
             )
         case MessageDeferred():
-            name = (event.message_id, event.tenant_id)
-            put_back = Change(
-                *name, Status.SCHEDULED, event.occurred_at, code=event.code, until=event.retry_at, counted=event.counted
-            )
+            put_back = Change(Status.SCHEDULED, event.occurred_at, code=event.code, until=event.retry_at, counted=event.counted)
             return (*_released(event), put_back)
         case MessageUnsettled():
-            name = (event.message_id, event.tenant_id)
             detail = _UNCONFIRMED_DETAIL if event.code == UNCONFIRMED else None
             return (
                 *_released(event),
-                Change(*name, Status.SENDING, event.started_at),
-                Change(*name, Status.UNKNOWN, event.occurred_at, code=event.code, detail=detail),
+                Change(Status.SENDING, event.started_at),
+                Change(Status.UNKNOWN, event.occurred_at, code=event.code, detail=detail),
             )
         case MessageFailed():
-            name = (event.message_id, event.tenant_id)
-            failed = Change(*name, Status.FAILED, event.occurred_at, code=event.code, detail=event.detail)
-            return (*_released(event), failed)
+            return (*_released(event), Change(Status.FAILED, event.occurred_at, code=event.code, detail=event.detail))
         case MessageCanceled():
-            return (Change(event.message_id, event.tenant_id, Status.CANCELED, event.occurred_at),)
+            return (Change(Status.CANCELED, event.occurred_at),)
         case MessageExpired():
-            return (Change(event.message_id, event.tenant_id, Status.EXPIRED, event.occurred_at),)
-        case MessageReleased():  # a queue that an earlier version declared still brings it
-            return (Change(event.message_id, event.tenant_id, Status.QUEUED, event.occurred_at),)
-    raise TypeError(f"tells of no state: {event.event_name}")
+            return (Change(Status.EXPIRED, event.occurred_at),)
+        case MessageReleased():
+            return (Change(Status.QUEUED, event.occurred_at),)
 
 
 def _released(event: MessageSent | MessageFailed | MessageDeferred | MessageUnsettled) -> tuple[Change, ...]:
     if event.released_at is None:
         return ()
-    return (Change(event.message_id, event.tenant_id, Status.QUEUED, event.released_at),)
+    return (Change(Status.QUEUED, event.released_at),)
 
 
 def told(state: State, changes: Iterable[Change]) -> tuple[State, list[Change]]:
-    """The state after the changes, and those of them that the timeline did not hold yet. Status and time name an entry."""
+    """The state after the changes, and those of them that the timeline did not hold yet. Status and time name an entry.
+
+    A report of what the sender has told already - this `wamid` is sent - is not new: the timeline would not show it (`readable`).
+    """
     status, wamid, code, detail, updated_at, timeline = state
     new = []
     top: Change | None = None
     for change in changes:
         wamid = wamid or change.wamid
         name = name_of(change.status, change.at)
-        if name in timeline and any(line.startswith((f"{name}\n", f"{name} ")) for line in timeline.splitlines(keepends=True)):
+        if holds(timeline, name):
+            continue
+        if change.status is Status.SENT and change.wamid == wamid and hides_sent(timeline, name):
             continue
         new.append(change)
         if change.until is not None:  # what is put back keeps its status

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from services.gateway.domain.status import RANKS, Status
@@ -38,6 +39,24 @@ def line_of(name: str, code: str | None = None, until: datetime | None = None) -
     return f"{name} {code}\n" if until is None else f"{name} {code} {_text(until)}\n"
 
 
+def holds(timeline: str, name: str) -> bool:
+    """True where the entry of that name is there."""
+    return name in timeline and any(line.startswith((f"{name}\n", f"{name} ")) for line in timeline.splitlines(keepends=True))
+
+
+def hides_sent(timeline: str, name: str) -> bool:
+    """True where this entry, a `sent` in whole seconds as the provider tells them, would not be shown beside the timeline's: one of
+    that second or before is there."""
+    second = name[: len(_WHOLE_SECOND) - 1]
+    return len(name) == len(_WHOLE_SECOND) and any(
+        line.startswith(_SENT) and line[: len(second)] <= second for line in timeline.splitlines()
+    )
+
+
+_SENT: Final = f"{Status.SENT} "
+_WHOLE_SECOND: Final = f"{_SENT}2026-11-20T10:00:00Z"
+
+
 def entries_of(timeline: str) -> list[Entry]:
     """What `line_of` wrote."""
     return [_entry(*line.split(" ")) for line in timeline.splitlines()]
@@ -49,10 +68,18 @@ def _entry(status: str, at: str, code: str | None = None, until: str | None = No
 
 def _text(moment: datetime) -> str:
     """Equal moments give equal texts; whole seconds, which the provider tells, have no fraction."""
+    return _iso(moment) if moment.microsecond else _second(moment)
+
+
+def _iso(moment: datetime) -> str:
     text = moment.isoformat()
     if not text.endswith("+00:00"):
         text = moment.astimezone(UTC).isoformat()
     return f"{text[:-6]}Z"
+
+
+_second: Final = lru_cache(maxsize=256)(_iso)
+"""Of one second thousands of reports are told."""
 
 
 _REPORTED: Final = frozenset({Status.SENT, Status.DELIVERED, Status.READ})
@@ -63,21 +90,23 @@ _SECOND: Final = timedelta(seconds=1)
 def readable(entries: Iterable[Entry]) -> list[Entry]:
     """The entries in the order things happened.
 
-    The provider tells whole seconds, which stand for any moment within them: such an entry stands behind the lower ones of its
-    second, and no entry shows an earlier time than the one before it. That a message was sent we know from the answer and again
-    from the report; it is shown once, and so are delivered and read.
+    The provider tells whole seconds, which stand for any moment within them: such an entry stands behind those of its second that
+    are not higher, and no entry shows an earlier time than the one before it. That a message was sent we know from the answer and
+    again from the report; it is shown once, and so are delivered and read.
     """
     rows = list(entries)
 
-    def happened(entry: Entry) -> datetime:
-        if entry.at.microsecond:
-            return entry.at
-        lower = [e.at for e in rows if RANKS[e.status] < RANKS[entry.status] and entry.at <= e.at < entry.at + _SECOND]
-        return max(lower, default=entry.at)
+    def place(entry: Entry) -> tuple[datetime, int, timedelta]:
+        happened = entry.at
+        if not happened.microsecond:
+            happened = max(
+                e.at for e in rows if RANKS[e.status] <= RANKS[entry.status] and entry.at <= e.at < entry.at + _SECOND
+            )
+        return happened, RANKS[entry.status], happened - entry.at
 
     shown: list[Entry] = []
     seen: set[Status] = set()
-    for entry in sorted(rows, key=lambda entry: (happened(entry), RANKS[entry.status], entry.at)):
+    for entry in sorted(rows, key=place):
         if entry.status in seen and entry.status in _REPORTED:
             continue
         seen.add(entry.status)

@@ -7,13 +7,14 @@ understood costs itself only.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from shared.events.catalogue import DeliveryStatus
-from shared.ids import MESSAGE_ID_PATTERN, MessageId
+from shared.ids import MessageId
 
 _CONTENT_KEYS: Final = (
     "text", "image", "video", "audio", "document", "sticker", "location", "contacts", "button", "interactive", "reaction", "order",
@@ -27,7 +28,10 @@ _STATUSES: Final = {
     "failed": DeliveryStatus.FAILED,
 }
 _WA_ID: Final = re.compile(r"[0-9]{6,20}")
-_ATTEMPT: Final = re.compile(rf"({MESSAGE_ID_PATTERN[1:-1]})\.([0-9]{{1,6}})")
+_OUR_ID: Final = "msg_"
+_OUR_ID_CHARS: Final = 30
+_ATTEMPT_DIGITS: Final = 6
+_NO_MESSAGES: Final = ("payment", "call")
 _SECONDS: Final = re.compile("[0-9]{1,15}")
 _LATEST: Final = 4_102_444_800  # the year 2100
 _MILLISECONDS_FROM: Final = 100_000_000_000
@@ -66,14 +70,13 @@ class Reading:
     reports: list[Report] = field(default_factory=list)
     inbound: list[Inbound] = field(default_factory=list)
     not_understood: int = 0
+    phone_number_ids: set[str] = field(default_factory=set)
+    """The numbers that it is about."""
 
-    @property
-    def phone_number_ids(self) -> set[str]:
-        """The numbers that the parts are about."""
-        return {report.phone_number_id for report in self.reports} | {message.phone_number_id for message in self.inbound}
-
-    def keep_only(self, phone_number_ids: Container[str]) -> None:
+    def keep_only(self, phone_number_ids: set[str]) -> None:
         """Count the parts about other numbers as not understood."""
+        if self.phone_number_ids <= phone_number_ids:
+            return
         parts = len(self.reports) + len(self.inbound)
         self.reports = [report for report in self.reports if report.phone_number_id in phone_number_ids]
         self.inbound = [message for message in self.inbound if message.phone_number_id in phone_number_ids]
@@ -98,13 +101,14 @@ def read(payload: Any) -> Reading:
         if phone_number_id is None:
             reading.not_understood += 1
             continue
-        names = _names(value)
+        reading.phone_number_ids.add(phone_number_id)
         for status in _dicts(value.get("statuses")):
             report = _report(status, phone_number_id)
             if report is None:
                 reading.not_understood += 1
             else:
                 reading.reports.append(report)
+        names = _names(value) if "messages" in value else {}
         for message in _dicts(value.get("messages")):
             inbound = _inbound(message, phone_number_id, names)
             if inbound is None:
@@ -141,11 +145,17 @@ def _names(value: dict[str, Any]) -> dict[str, str]:
 def _report(status: dict[str, Any], phone_number_id: str) -> Report | None:
     wamid, at = _identifier(status.get("id")), _time(status.get("timestamp"))
     kind = _STATUSES.get(str(status.get("status")))
-    if wamid is None or at is None or kind is None or status.get("type") in {"payment", "call"}:
+    if wamid is None or at is None or kind is None or status.get("type") in _NO_MESSAGES:
         return None
     message_id, attempt = _callback(status.get("biz_opaque_callback_data"))
-    code = next((e["code"] for e in _dicts(status.get("errors")) if isinstance(e.get("code"), int)), None)
-    return Report(phone_number_id, wamid, kind, at, message_id, attempt, None if code is None else f"provider.{code}")
+    return Report(
+        phone_number_id, wamid, kind, at, message_id, attempt, _code(status["errors"]) if "errors" in status else None
+    )
+
+
+def _code(errors: Any) -> str | None:
+    code = next((e["code"] for e in _dicts(errors) if isinstance(e.get("code"), int)), None)
+    return None if code is None else f"provider.{code}"
 
 
 def _inbound(message: dict[str, Any], phone_number_id: str, names: dict[str, str]) -> Inbound | None:
@@ -162,19 +172,24 @@ def _inbound(message: dict[str, Any], phone_number_id: str, names: dict[str, str
 
 def _callback(value: Any) -> tuple[MessageId | None, int | None]:
     """Our name for the attempt, `<message id>.<attempt>`; anything else is somebody else's."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value.startswith(_OUR_ID) or not (value.isascii() and value.isprintable()):
         return None, None
-    name = _ATTEMPT.fullmatch(value)
-    return (None, None) if name is None else (MessageId(name[1]), int(name[2]))
+    message_id, dot, attempt = value[:_OUR_ID_CHARS], value[_OUR_ID_CHARS : _OUR_ID_CHARS + 1], value[_OUR_ID_CHARS + 1 :]
+    if dot != "." or not attempt.isdigit() or len(attempt) > _ATTEMPT_DIGITS:
+        return None, None
+    return MessageId(message_id), int(attempt)
 
 
 def _time(value: Any) -> datetime | None:
     """Seconds since 1970 as text or number; milliseconds have been seen too."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    if isinstance(value, str) and not _SECONDS.fullmatch(value):
-        return None
-    seconds = int(value)
+    if isinstance(value, str):
+        return _moment(int(value)) if _SECONDS.fullmatch(value) else None
+    return _moment(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+@lru_cache(maxsize=256)
+def _moment(seconds: int) -> datetime | None:
+    """Remembered, because a second has thousands of reports."""
     if seconds >= _MILLISECONDS_FROM:
         seconds //= 1000
     return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < _LATEST else None

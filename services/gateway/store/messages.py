@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,8 @@ SELECT_MESSAGES_BY_STATUS: Final = sql["select_messages_by_status"]
 
 AFTER_ALL: Final = "~"
 """Greater than every id, for the first page of a descending list."""
+
+STATUSES: Final = {status.value: status for status in Status}
 
 Key = tuple[TenantId, str]
 """A message's id with its tenant's: nobody reaches another tenant's message by its id."""
@@ -66,33 +68,21 @@ def _record(message: Message) -> tuple[object, ...]:
 
 async def lock(connection: Connection, keys: Iterable[Key]) -> list[asyncpg.Record]:
     """Those messages that are there, each nobody else's to change until the transaction ends."""
-    wanted = list(keys)
-    return await connection.fetch(LOCK_MESSAGES, [tenant for tenant, _ in wanted], [message for _, message in wanted])
+    return await connection.fetch(LOCK_MESSAGES, orjson.dumps(list(keys)).decode())
 
 
 def state_of(row: asyncpg.Record) -> State:
     """Where a locked message stands."""
     return State(
-        Status(row["status"]), row["wamid"], row["error_code"], row["error_detail"], row["updated_at"], row["timeline"]
+        STATUSES[row["status"]], row["wamid"], row["error_code"], row["error_detail"], row["updated_at"], row["timeline"]
     )
 
 
-async def write(connection: Connection, states: Sequence[tuple[Key, State]]) -> None:
+async def write(connection: Connection, states: Iterable[tuple[Key, State]]) -> None:
     """Where locked messages stand now."""
-    if not states:
-        return
-    await connection.execute(
-        WRITE_STATES,
-        [tenant for (tenant, _), _ in states],
-        [message for (_, message), _ in states],
-        [state.status for _, state in states],
-        [RANKS[state.status] for _, state in states],
-        [state.wamid or "" for _, state in states],  # asyncpg takes its time over each None of an array
-        [state.code or "" for _, state in states],
-        [state.detail or "" for _, state in states],
-        [state.updated_at for _, state in states],
-        [state.timeline for _, state in states],
-    )
+    rows = [(tenant_id, message_id, status, RANKS[status], *rest) for (tenant_id, message_id), (status, *rest) in states]
+    if rows:
+        await connection.execute(WRITE_STATES, orjson.dumps(rows).decode())
 
 
 async def find(connection: Pool | Connection, tenant_id: TenantId, message_id: str) -> asyncpg.Record | None:

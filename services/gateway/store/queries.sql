@@ -67,19 +67,20 @@ SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers WHERE id =
 SELECT EXISTS (SELECT FROM numbers WHERE verify_token_digest = $1)
 
 -- name: lock_messages
--- Takes tenants and message ids; locks the rows in one order, so that two batches never wait for each other; returns where they stand.
+-- Takes an array of [tenant, message id]; locks the rows in one order, so that two batches never wait for each other; returns where
+-- they stand. The array is JSON, here and below, because asyncpg takes three times as long over arrays of PostgreSQL's.
 SELECT tenant_id, messages.id, number_id, traceparent, status, wamid, error_code, error_detail, updated_at, timeline
-FROM messages JOIN unnest($1::text[], $2::text[]) AS t (tenant_id, id) USING (tenant_id, id)
+FROM messages
+JOIN (SELECT key->>0 AS tenant_id, key->>1 AS id FROM jsonb_array_elements($1::jsonb) AS key) AS t USING (tenant_id, id)
 ORDER BY tenant_id, messages.id FOR UPDATE OF messages
 
 -- name: write_states
--- Takes locked messages, by tenant and id, and all that is kept of where they stand now; an empty text stands for null.
+-- Takes an array of locked messages, each with its tenant, its id, and all that is kept of where it stands now.
 UPDATE messages
-SET status = t.status, status_rank = t.rank, wamid = nullif(t.wamid, ''), error_code = nullif(t.code, ''),
-    error_detail = nullif(t.detail, ''), updated_at = t.at, timeline = t.timeline
-FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[])
-    AS t (tenant_id, id, status, rank, wamid, code, detail, at, timeline)
-WHERE messages.tenant_id = t.tenant_id AND messages.id = t.id
+SET status = t.state->>2, status_rank = (t.state->>3)::smallint, wamid = t.state->>4, error_code = t.state->>5,
+    error_detail = t.state->>6, updated_at = (t.state->>7)::timestamptz, timeline = t.state->>8
+FROM jsonb_array_elements($1::jsonb) AS t (state)
+WHERE messages.tenant_id = t.state->>0 AND messages.id = t.state->>1
 
 -- name: select_message
 -- Takes tenant and id.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import itertools
 import json
-from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -15,16 +16,17 @@ from structlog.testing import capture_logs
 from services.gateway import ingest
 from services.gateway.domain import webhook
 from services.gateway.store import webhooks
+from services.gateway.track import track
 from shared.auth.seal import Sealer
 from shared.auth.signatures import HEADER, sign
 from shared.db.pool import Pool
-from shared.events.catalogue import MessageReceived, MessageStatusChanged
+from shared.events.catalogue import MessageConfirmed, MessageReceived, MessageSent, MessageStatusChanged, MessageUnsettled
 from shared.events.event import Event
-from shared.ids import TenantId
+from shared.ids import MessageId, TenantId
 from tests.integration.gateway.reading import Reader
 from tests.integration.gateway.serving import WEBHOOK, Gateway, Tenant
 from tests.support.platform import until
-from tests.support.told import told
+from tests.support.told import silent_outbox, told
 
 STAMP = 1_795_168_800
 
@@ -104,7 +106,7 @@ async def test_two_numbers_of_one_tenant_with_two_secrets_may_not_speak_for_each
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["sent", "delivered", "read"]))[::2])
-async def test_reports_in_any_order_and_twice_give_one_state_and_each_is_told_once(
+async def test_reports_in_any_order_and_twice_give_one_state_and_what_only_they_know_is_told_once(
     order: tuple[str, ...], gateway: Gateway
 ) -> None:
     tenant = await gateway.new_tenant()
@@ -116,11 +118,48 @@ async def test_reports_in_any_order_and_twice_give_one_state_and_each_is_told_on
         report = status(message, kind, seconds[kind])
         assert (await gateway.webhook(payload(value("1001", statuses=[report, report])), "secret-1001")).status == 200
         events += await read(gateway)
-    assert Counter(event.status.value for event in events if isinstance(event, MessageStatusChanged)) == Counter(order)
-    assert len(events) == 3
+    told_of = [event.status.value for event in events if isinstance(event, MessageStatusChanged)]
+    assert sorted(told_of) == ["delivered", "read"], "that it is sent the sender tells"
+    assert len(events) == 2
     now, timeline = await shown(gateway, tenant, message)
     assert now == "read"
     assert timeline == ["accepted", "sent", "delivered", "read"]
+
+
+async def test_what_the_sender_has_told_already_is_not_written_again(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    message = await gateway.send(tenant)
+    at = datetime.fromtimestamp(STAMP + 10**8, UTC) + timedelta(milliseconds=400)
+    ids: Any = {"tenant_id": TenantId(tenant.tenant_id), "message_id": MessageId(message), "attempt": 1}
+    sent = MessageSent(**ids, wamid=f"wamid.{message}", started_at=at, occurred_at=at)
+    await track(silent_outbox(gateway.pool, "gateway"), [sent])
+    version = await gateway.pool.fetchval("SELECT ctid FROM messages")
+    for seconds in (10**8, 10**8 + 5):
+        await gateway.webhook(payload(value("1001", statuses=[status(message, "sent", seconds)])), "secret-1001")
+        assert await read(gateway) == []
+    assert await gateway.pool.fetchval("SELECT ctid FROM messages") == version
+    assert await shown(gateway, tenant, message) == ("sent", ["accepted", "sending", "sent"])
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_report_settles_an_unknown_outcome_whichever_comes_first(is_first: bool, gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    message = await gateway.send(tenant)
+    ids: Any = {"tenant_id": TenantId(tenant.tenant_id), "message_id": MessageId(message), "attempt": 1}
+    unsettled = MessageUnsettled(**ids, code="provider.timeout", started_at=datetime.now(UTC))
+    if not is_first:
+        await track(silent_outbox(gateway.pool, "gateway"), [unsettled])
+    await gateway.webhook(payload(value("1001", statuses=[status(message, "sent", 10**8)])), "secret-1001")
+    events = await read(gateway)
+    if is_first:
+        assert events == []
+        await track(silent_outbox(gateway.pool, "gateway"), [unsettled])
+        events = list(await gateway.told())
+    (confirmed,) = [event for event in events if isinstance(event, MessageConfirmed)]
+    assert (confirmed.message_id, confirmed.attempt, confirmed.wamid) == (message, 1, f"wamid.{message}")
+    assert (await shown(gateway, tenant, message))[0] == "sent"
 
 
 async def test_a_failure_is_told_with_its_code_and_a_delivery_wins_over_it(gateway: Gateway) -> None:
@@ -165,7 +204,7 @@ async def test_what_is_not_understood_is_kept_while_the_rest_is_told(gateway: Ga
     broken = value(
         "1001",
         messages=[inbound(), {**inbound("wamid.deep"), "text": deep}, {"id": 5}],
-        statuses=[status(message, "teleported"), status(message, "sent", 10**8)],
+        statuses=[status(message, "teleported"), status(message, "delivered", 10**8)],
     )
     assert (await gateway.webhook(payload(broken), "secret-1001")).status == 200
     assert sorted(type(event).__name__ for event in await read(gateway)) == ["MessageReceived", "MessageStatusChanged"]
@@ -286,6 +325,26 @@ async def test_no_more_is_read_at_once_than_there_is_room_for(
     while await bare_reader.read():
         counts.append(len(await told(pool)))
     assert [*counts, len(await told(pool))] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+async def test_after_much_was_read_the_next_reports_come_together(
+    is_busy: bool, pool: Pool, bare_reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(ingest, "BUSY_BYTES", 1 if is_busy else 100_000)
+    await bare_reader.store(payload(value("1001", messages=[inbound()])))
+
+    async def is_told() -> bool:
+        return bool(await told(pool))
+
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(bare_reader.read())
+        await until(is_told, "what came is told")
+        if not is_busy:
+            assert await reading is False
+        assert reading.done() is not is_busy
+        reading.cancel()
 
 
 async def test_a_database_that_is_away_sets_nothing_aside(

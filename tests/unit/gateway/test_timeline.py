@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.domain.status import Status
-from services.gateway.domain.timeline import Entry, entries_of, line_of, name_of, readable, waiting
+from services.gateway.domain.timeline import Entry, entries_of, hides_sent, line_of, name_of, readable, waiting
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 moments = st.integers(0, 5_000_000).map(lambda us: NOW + timedelta(microseconds=us))
@@ -61,6 +61,20 @@ def test_the_providers_whole_second_does_not_stand_before_our_own_microseconds()
     assert [entry.status for entry in readable(rows)] == [Status.SENT, Status.DELIVERED, Status.READ]
     late = [Entry(Status.READ, NOW), Entry(Status.DELIVERED, NOW + timedelta(seconds=3))]
     assert [entry.status for entry in readable(late)] == [Status.READ, Status.DELIVERED]
+
+
+@given(entries, st.integers(0, 5))
+def test_a_report_is_hidden_where_it_would_not_show(rows: list[Entry], seconds: int) -> None:
+    report = Entry(Status.SENT, NOW + timedelta(seconds=seconds))
+    if hides_sent(kept(rows), name_of(report.status, report.at)):
+        assert readable([*rows, report]) == readable(rows)
+    elif not any(entry.status is Status.SENT for entry in rows):
+        assert readable([*rows, report]) != readable(rows)
+
+
+def test_our_own_microseconds_stand_for_the_providers_whole_second() -> None:
+    rows = [Entry(Status.SENT, NOW), Entry(Status.SENT, NOW + timedelta(milliseconds=700))]
+    assert readable(rows) == readable(rows[::-1]) == rows[1:]
 
 
 def test_what_we_saw_ourselves_stands_in_the_order_we_saw_it() -> None:
