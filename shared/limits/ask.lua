@@ -1,32 +1,22 @@
--- One group's part of a batch. KEYS: the limits', then the windows', then of users and of their line, then of the pace and its slowing.
+-- One group's part of a batch. KEYS: the limits', then the windows', then of users and of their line.
 -- The request:
 --   rates    microseconds a step, how far it may run ahead, how much less of that for each tier down; and so on
 --   limits   for each key the position of its rate
 --   asks     for each message its tier, how many limits it has, their positions
 --   users    {} or for each message: {} or {most users, member, position of the window}
---   windows  how many; open: {position, microseconds} of those to be opened
---   line     {} or step, ahead, horizon, slots wanted beside the granted messages', messages to debit, how far a debit may reach
--- Returns {now, slots, wait of the first, step, arrival after the last, how many users were not counted before; their messages'
--- positions; then for each refused message its position, that of the limit (0: users), microseconds until its place}.
+-- Returns {now, how many users were not counted before; their messages' positions; then for each refused message its position, that of
+-- the limit (0: users), microseconds until its place}.
 -- A message passes all its limits here, or uses none.
 local rates, limits, asks = request.rates, request.limits, request.asks
-local strings = #limits + request.windows
+local strings = #KEYS - 2
 local values = {}
 for from = 1, strings, 1000 do
   local got = redis.call('MGET', unpack(KEYS, from, math.min(from + 999, strings)))
   for i = 1, #got do values[from + i - 1] = got[i] end
 end
 
-for _, window in ipairs(request.open) do
-  local at, moment = #limits + window[1], now + window[2]
-  if moment > tonumber(values[at] or 0) then
-    values[at] = moment
-    keep(KEYS[at], moment, moment)
-  end
-end
-
 local DAY = 86400000000
-local users, place_key, counted, last = KEYS[strings + 1], KEYS[strings + 2], nil, nil
+local users, place_key, counted, last = KEYS[#KEYS - 1], KEYS[#KEYS], nil, nil
 if #request.users > 0 then
   redis.call('ZREMRANGEBYSCORE', users, '-inf', now - DAY)
   counted = redis.call('ZCARD', users)
@@ -49,7 +39,7 @@ local function place(most)
 end
 
 local arrivals, lines, changed = {}, {}, {}
-local answer, refused, granted = {now, 0, 0, 0, 0, 0}, {}, 0
+local answer, refused = {now, 0}, {}
 local at, past, n = 1, #asks, 0
 while at < past do
   n = n + 1
@@ -82,7 +72,6 @@ while at < past do
     local r = #refused
     refused[r + 1], refused[r + 2], refused[r + 3] = n, holder, latest - now
   else
-    granted = granted + 1
     for k = first, final do
       local i = asks[k]
       arrivals[i], changed[i] = arrivals[i] + rates[limits[i]], true
@@ -90,7 +79,7 @@ while at < past do
     if is_counted then
       -- Scores differ, so that places do.
       if redis.call('ZADD', users, now + n, who[2]) == 1 then
-        counted, answer[6] = counted + 1, answer[6] + 1
+        counted, answer[2] = counted + 1, answer[2] + 1
         answer[#answer + 1] = n
       end
       is_counting = true
@@ -104,17 +93,5 @@ end
 if is_counting then redis.call('PEXPIRE', users, DAY / 1000 + spare) end
 if is_placing then keep(place_key, last, last + DAY) end
 
-if #request.line > 0 then
-  local step, ahead, horizon, wanted, debit, reach = unpack(request.line)
-  local pace = KEYS[#KEYS - 1]
-  step = slowed(step, (share(redis.call('GET', KEYS[#KEYS]))))
-  local arrival = read(redis.call('GET', pace))
-  arrival = math.max(arrival, math.min(arrival + debit * step, now + ahead + reach))
-  local first = arrival - now - ahead
-  local slots = math.max(0, math.min(granted + wanted, math.floor((horizon - first) / step) + 1))
-  arrival = arrival + slots * step
-  if slots + debit > 0 then keep(pace, arrival, arrival) end
-  answer[2], answer[3], answer[4], answer[5] = slots, first, step, arrival
-end
 for i = 1, #refused do answer[#answer + 1] = refused[i] end
 return answer

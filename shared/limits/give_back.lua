@@ -1,11 +1,10 @@
--- What messages used in this group that another group has refused. KEYS: the limits', then of users and of the pace.
+-- What messages used in this group that another group has refused. KEYS: the limits', then of users.
 -- The request:
 --   since   when it was used
 --   steps   for each limit: microseconds
 --   users   members and their scores, in turns
---   line    {} or the arrival that was left and the one to return to
 -- A limit gets back what was used less the time since then, which is the most that may have been lost by it to nobody; users who were
--- not asked for again are forgotten; slots return where they still are the last. A `since` of another clock gives nothing back.
+-- not asked for again are forgotten. A `since` of another clock gives nothing back.
 local passed = math.abs(now - request.since)
 for i, steps in ipairs(request.steps) do
   local value = redis.call('GET', KEYS[i])
@@ -15,12 +14,9 @@ for i, steps in ipairs(request.steps) do
     redis.call('SET', KEYS[i], state, 'KEEPTTL')
   end
 end
-local users, pace = KEYS[#KEYS - 1], KEYS[#KEYS]
+local users = KEYS[#KEYS]
 for i = 1, #request.users, 2 do
   local member, score = request.users[i], request.users[i + 1]
   if tonumber(redis.call('ZSCORE', users, member) or 0) == score then redis.call('ZREM', users, member) end
-end
-if #request.line > 0 and tonumber(redis.call('GET', pace) or 0) == request.line[1] then
-  redis.call('SET', pace, request.line[2], 'KEEPTTL')
 end
 return {}

@@ -1,13 +1,13 @@
 """What may leave now, agreed between all replicas: the question, the answer, and who answers.
 
-Two kinds of limit, one round trip for a whole batch:
+Two kinds of limit, each asked in one round trip for a whole batch:
 
-- A `Limit` or `UserLimit` says yes or no about one message *now*. A message passes all of its limits or uses none of them. Nobody
-  waits in hand for a limit: a refused message is told its own place in the line, goes back where it can be overtaken and canceled,
-  and comes again then. What passes may leave a little later, when its number has a slot: that is what `late_seconds` of
-  `Rate.within` is for.
-- A `Line` is a number's pace. Its slots are *reserved* moments up to a horizon ahead, so that no part of the rate is lost between
-  two round trips. They belong to the number, not to a message.
+- A `Limit` or `UserLimit` says yes or no about one message *now* (`reserve`). A message passes all of its limits or uses none of
+  them. Nobody waits in hand for a limit: a refused message is told its own place in the line, goes back where it can be overtaken
+  and canceled, and comes again then. What passes may leave a little later, when its number has a slot: that is what `late_seconds`
+  of `Rate.within` is for.
+- A `Line` is a number's pace. Its slots are *reserved* moments up to a horizon ahead (`slots`), so that no part of the rate is lost
+  between two round trips. They belong to the number, not to a message, and are asked for when messages can leave.
 
 All names that go with one `group` live in one hash slot of a Redis cluster; the group of a line holds that number's limits only.
 """
@@ -81,7 +81,7 @@ class Line(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """One message of `tier`, 0 the most urgent, to 3."""
+    """One message of `tier`, 0 the most urgent, to 3. Where it passes it will need a slot of `line`."""
 
     line: Line
     tier: int
@@ -103,6 +103,7 @@ class Refused:
     retry_seconds: float
 
 
+Verdict = Granted | Refused
 GRANTED: Final = Granted()
 
 
@@ -114,25 +115,15 @@ class Slots:
     retry_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """`verdicts` in the order asked. `slots` by the group of the line: one for each granted message, fewer where the horizon is
-    reached."""
-
-    verdicts: list[Granted | Refused]
-    slots: dict[str, Slots]
-
-
 class Limiter(Protocol):
     """None of these raises where the store is away: what they say instead stands with the implementation."""
 
-    async def reserve(self, asks: Sequence[Ask], *, horizon_seconds: float | None = None) -> Reservation:
-        """Answer a batch, in order: put the urgent first. Asks of one line name the same rate. Without a horizon no slots are
-        taken: who has something to do before the messages can leave asks for them then."""
+    async def reserve(self, asks: Sequence[Ask]) -> list[Verdict]:
+        """Answer a batch, in order: put the urgent first. What is granted is counted."""
         ...
 
     async def slots(self, wanted: Mapping[Line, int], *, horizon_seconds: float) -> dict[str, Slots]:
-        """So many slots of each line, by its group."""
+        """So many slots of each line, fewer where the horizon is reached, by its group: name each group once."""
         ...
 
     async def debit(self, counts: Mapping[Line, int], windows: Iterable[Window] = ()) -> None:

@@ -9,7 +9,16 @@ from typing import Any, Final
 from shared.clock import Clock
 from shared.limits.grouped import SECOND, Call, GroupedLimiter
 from shared.limits.limiter import DAY_SECONDS
-from shared.limits.requests import AskRequest, GiveBackRequest, RestRequest, SlowRequest, messages
+from shared.limits.requests import (
+    AskRequest,
+    DebitRequest,
+    GiveBackRequest,
+    OpenRequest,
+    RestRequest,
+    SlotsRequest,
+    SlowRequest,
+    messages,
+)
 
 DAY: Final = round(DAY_SECONDS) * SECOND
 CLIMB: Final = 0.0003
@@ -60,6 +69,12 @@ class LocalLimiter(GroupedLimiter):
                 return self._ask(call.keys, call.request, now)
             case GiveBackRequest():
                 return self._give_back(call.keys, call.request, now)
+            case SlotsRequest():
+                return self._slots(call.keys, call.request, now)
+            case DebitRequest():
+                return self._debit(call.keys, call.request, now)
+            case OpenRequest():
+                return self._open(call.keys, call.request, now)
             case SlowRequest():
                 return self._slow(call.keys, call.request, now)
             case RestRequest():
@@ -86,13 +101,8 @@ class LocalLimiter(GroupedLimiter):
     def _ask(self, keys: Sequence[str], request: AskRequest, now: int) -> list[int]:
         rates = request.rates
         limits = [(key, rates[at - 1], rates[at], rates[at + 1]) for key, at in zip(keys, request.limits, strict=False)]
-        windows = keys[len(limits) : len(limits) + request.windows]
-        for window, microseconds in request.open:
-            key, until = windows[window - 1], now + microseconds
-            if until > self._get(key, 0):
-                self._kept[key] = (until, until)
-        users = _Users(self._kept, keys[-4:-2], now)
-        n = 0
+        windows = keys[len(limits) : -2]
+        users = _Users(self._kept, keys[-2:], now)
         new: list[int] = []
         refused: list[int] = []
         for n, (tier, places) in enumerate(messages(request.asks), 1):
@@ -109,9 +119,7 @@ class LocalLimiter(GroupedLimiter):
                 self._use(limits[place - 1], now)
             if is_counted and users.add(member, now + n):
                 new.append(n)
-        granted = n - len(refused) // 3
-        slots = self._reserve(keys[-2:], request.line, granted, now) if request.line else (0, 0, 0, 0)
-        return [now, *slots, len(new), *new, *refused]
+        return [now, len(new), *new, *refused]
 
     def _held_until(self, limit: KeyedLimit, tier: int, now: int) -> int:
         """When this message may come again; now or before: it passes. Where it is held, a place in line is taken."""
@@ -131,32 +139,41 @@ class LocalLimiter(GroupedLimiter):
         arrival, line = self._read(key, ahead, now)
         self._write(key, arrival + self._step(step), line, now)
 
-    def _reserve(self, keys: Sequence[str], line: Sequence[int], granted: int, now: int) -> tuple[int, int, int, int]:
-        pace, slow = keys
-        step, ahead, horizon, wanted, debit, reach = line
-        step = _slowed(self._step(step), self._part(slow, now))
-        arrival, _ = self._read(pace, ahead, now)
-        arrival = max(arrival, min(arrival + debit * step, now + ahead + reach))
-        first = arrival - now - ahead
-        slots = max(0, min(granted + wanted, (horizon - first) // step + 1))
-        arrival += slots * step
-        if slots + debit > 0:
-            self._write(pace, arrival, None, now)
-        return slots, first, step, arrival
-
     def _give_back(self, keys: Sequence[str], request: GiveBackRequest, now: int) -> list[int]:
         passed = abs(now - request.since)
         for key, steps in zip(keys, map(self._step, request.steps), strict=False):
             if key in self._kept and steps > passed:
                 arrival, line = self._read(key, 0, now)
                 self._write(key, max(now, arrival - steps + passed), line, now)
-        users, pace = keys[-2:]
-        members: dict[str | int, int] = self._get(users, {})
+        members: dict[str | int, int] = self._get(keys[-1], {})
         for member, score in zip(request.users[::2], request.users[1::2], strict=True):
             if members.get(member) == score:
                 del members[member]
-        if request.line and self._get(pace, (0, None))[0] == request.line[0]:
-            self._write(pace, request.line[1], None, now)
+        return []
+
+    def _slots(self, keys: Sequence[str], request: SlotsRequest, now: int) -> list[int]:
+        pace, slow = keys
+        step = _slowed(self._step(request.step), self._part(slow, now))
+        arrival, _ = self._read(pace, request.ahead, now)
+        first = arrival - now - request.ahead
+        count = max(0, min(request.wanted, (request.horizon - first) // step + 1))
+        if count > 0:
+            self._write(pace, arrival + count * step, None, now)
+        return [count, first, step]
+
+    def _debit(self, keys: Sequence[str], request: DebitRequest, now: int) -> list[int]:
+        pace, slow = keys
+        step = _slowed(self._step(request.step), self._part(slow, now))
+        arrival, _ = self._read(pace, request.ahead, now)
+        owed = min(arrival + request.count * step, now + request.ahead + request.reach)
+        if owed > arrival:
+            self._write(pace, owed, None, now)
+        return []
+
+    def _open(self, keys: Sequence[str], request: OpenRequest, now: int) -> list[int]:
+        for key, span in zip(keys, request.spans, strict=True):
+            if now + span > self._get(key, 0):
+                self._kept[key] = (now + span, now + span)
         return []
 
     def _part(self, key: str, now: int) -> float:

@@ -33,11 +33,12 @@ class _Script:
         self.sha: Final = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
-_SCRIPTS: Final = {name: _Script(name) for name in ("ask", "give_back", "slow", "rest")}
+_SCRIPTS: Final = {name: _Script(name) for name in ("ask", "give_back", "slots", "debit", "open", "slow", "rest")}
 
 
 class RedisLimiter(GroupedLimiter):
-    """On the server's clock, one round trip for a batch; a second one gives back what one group granted and another refused.
+    """On the server's clock, one round trip for each question; `reserve` takes a second one to give back what one group granted and
+    another refused.
 
     Where Redis is away each process goes on alone (`LocalLimiter`), for at least a second, and asks again every second:
 

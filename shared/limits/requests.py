@@ -14,9 +14,6 @@ class AskRequest:
     limits: Sequence[int]
     asks: Sequence[int]
     users: Sequence[tuple[int, str, int] | tuple[()]]
-    windows: int
-    open: Sequence[tuple[int, int]]
-    line: Sequence[int]
 
 
 @dataclass(slots=True)
@@ -26,7 +23,33 @@ class GiveBackRequest:
     since: int
     steps: Sequence[int]
     users: Sequence[str | int]
-    line: Sequence[int]
+
+
+@dataclass(slots=True)
+class SlotsRequest:
+    """For `slots.lua`."""
+
+    step: int
+    ahead: int
+    horizon: int
+    wanted: int
+
+
+@dataclass(slots=True)
+class DebitRequest:
+    """For `debit.lua`."""
+
+    step: int
+    ahead: int
+    count: int
+    reach: int
+
+
+@dataclass(slots=True)
+class OpenRequest:
+    """For `open.lua`."""
+
+    spans: Sequence[int]
 
 
 @dataclass(slots=True)
@@ -56,4 +79,4 @@ def messages(asks: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
         at = past
 
 
-Request = AskRequest | GiveBackRequest | SlowRequest | RestRequest
+Request = AskRequest | GiveBackRequest | SlotsRequest | DebitRequest | OpenRequest | SlowRequest | RestRequest

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from shared.limits.limiter import Granted, Refused, Reservation
+from shared.limits.limiter import Granted, Refused, Verdict
 
 
 class StandingClock:
@@ -28,12 +28,12 @@ class StandingClock:
         self.advance(seconds)
 
 
-def granted(reservation: Reservation) -> int:
-    return sum(isinstance(verdict, Granted) for verdict in reservation.verdicts)
+def granted(verdicts: Iterable[Verdict]) -> int:
+    return sum(isinstance(verdict, Granted) for verdict in verdicts)
 
 
-def refused(reservation: Reservation) -> list[Refused]:
-    return [verdict for verdict in reservation.verdicts if isinstance(verdict, Refused)]
+def refused(verdicts: Iterable[Verdict]) -> list[Refused]:
+    return [verdict for verdict in verdicts if isinstance(verdict, Refused)]
 
 
 def most_within(moments: Iterable[int], span: int) -> int:

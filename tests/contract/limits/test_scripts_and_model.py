@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from shared.clock import SystemClock
 from shared.limits.grouped import Call, GroupedLimiter
-from shared.limits.limiter import Ask, Limit, Limiter, Line, Reservation, UserLimit, Window
+from shared.limits.limiter import Ask, Limit, Limiter, Line, UserLimit, Verdict, Window
 from shared.limits.local import LocalLimiter
 from shared.limits.rate import Rate
 from shared.limits.redis import RedisLimiter
@@ -57,13 +57,13 @@ class Interrupted(GroupedLimiter):
 
     clock: StandingClock
     interruption: tuple[float, list[Ask]] | None = None
-    meanwhile: Reservation | None = None
+    meanwhile: list[Verdict] | None = None
 
     async def _run(self, calls: Sequence[Call]) -> list[list[int]]:
         if self.interruption is not None and calls and isinstance(calls[0].request, GiveBackRequest):
             (lag, asks), self.interruption = self.interruption, None
             self.clock.advance(lag)
-            self.meanwhile = await self.reserve(asks, horizon_seconds=1)
+            self.meanwhile = await self.reserve(asks)
         return await super()._run(calls)  # type: ignore[safe-super]  # of the limiter that it stands before
 
 
@@ -117,11 +117,11 @@ class ScriptsAndModel(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule(asks=asks, horizon=horizons, lag=st.sampled_from([0.0, 0.0004, 0.05, 1.0]), others=asks)
-    def reserve(self, asks: list[Ask], horizon: float, lag: float, others: list[Ask]) -> None:
+    @rule(asks=asks, lag=st.sampled_from([0.0, 0.0004, 0.05, 1.0]), others=asks)
+    def reserve(self, asks: list[Ask], lag: float, others: list[Ask]) -> None:
         self.model.interruption = self.scripts.interruption = (lag, others)
-        answer = self.both(lambda limiter: limiter.reserve(asks, horizon_seconds=horizon))
-        assert len(answer.verdicts) == len(asks)
+        answer = self.both(lambda limiter: limiter.reserve(asks))
+        assert len(answer) == len(asks)
 
     @rule(wanted=counts, horizon=horizons)
     def slots(self, wanted: dict[Line, int], horizon: float) -> None:
@@ -159,12 +159,12 @@ async def test_a_user_whom_another_replica_counted_meanwhile_stays_counted(redis
     async with Redis.from_url(redis_url) as redis:
         scripts = Scripts(redis, SystemClock())
         scripts.clock = StandingClock()
-        await scripts.reserve([Ask(line, 0, (closed,))], horizon_seconds=1)
+        await scripts.reserve([Ask(line, 0, (closed,))])
         scripts.interruption = (0.0, [user])
-        assert granted(await scripts.reserve([user._replace(limits=(closed,))], horizon_seconds=1)) == 0
+        assert granted(await scripts.reserve([user._replace(limits=(closed,))])) == 0
         assert scripts.meanwhile is not None
         assert granted(scripts.meanwhile) == 1
-        assert granted(await scripts.reserve([other], horizon_seconds=1)) == 0
+        assert granted(await scripts.reserve([other])) == 0
 
 
 async def test_a_late_report_of_an_older_message_does_not_shorten_a_window(redis_url: str) -> None:
@@ -174,4 +174,4 @@ async def test_a_late_report_of_an_older_message_does_not_shorten_a_window(redis
             await scripts.debit({}, [Window("pf:1", "w", seconds)])
         assert await redis.pttl("{pf:1}:open:w") > 50_000
         inside = Ask(LINES[0], 0, (), UserLimit("pf:1", 0, "a", "w", "limit.users"))
-        assert granted(await scripts.reserve([inside], horizon_seconds=1)) == 1
+        assert granted(await scripts.reserve([inside])) == 1

@@ -15,15 +15,15 @@ def test_the_step_is_never_shorter_than_the_rate_allows() -> None:
     assert Rate(1000).ahead_us == 0
 
 
-@given(st.integers(1, 10_000), st.floats(0.5, 3_600), st.integers(1, 10_000), st.floats(0, 10))
-def test_what_fits_a_limit_never_passes_it(limit: int, seconds: float, burst: int, late: float) -> None:
+@given(st.integers(1, 10_000), st.floats(0.5, 3_600), st.floats(1, 10_000), st.floats(0, 10))
+def test_what_fits_a_limit_never_passes_it(limit: int, seconds: float, burst: float, late: float) -> None:
     burst = min(burst, limit)
     rate = Rate.within(limit, seconds, burst, late_seconds=late)
     assert rate.ahead_us + (seconds + late) * 1_000_000 <= limit * rate.step_us * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("burst", [0, 11])
-def test_a_burst_beyond_the_limit_is_a_mistake(burst: int) -> None:
+@pytest.mark.parametrize("burst", [0, 0.99, 10.01, 11])
+def test_a_burst_beyond_the_limit_is_a_mistake(burst: float) -> None:
     with pytest.raises(ValueError, match="burst"):
         Rate.within(10, 1, burst)
 

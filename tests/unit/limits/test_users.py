@@ -42,9 +42,9 @@ def test_in_any_24_hours_no_more_users_are_written_to(most: int, plan: list[tupl
         for pause, users in plan:
             clock.advance(pause)
             asks = [to(user, most, tenant) if is_crossed else to(user, most) for user in users]
-            answer = await limiter.reserve(asks, horizon_seconds=1)
+            answer = await limiter.reserve(asks)
             inside = {user for moment, user in written if moment > clock.microseconds - DAY * 1_000_000}
-            for user, verdict in zip(users, answer.verdicts, strict=True):
+            for user, verdict in zip(users, answer, strict=True):
                 if verdict == GRANTED:
                     written.append((clock.microseconds, user))
                 elif isinstance(verdict, Refused) and verdict.code == "limit.users":
@@ -59,38 +59,35 @@ async def test_who_is_inside_the_customer_service_window_is_not_counted() -> Non
     clock = StandingClock()
     limiter = LocalLimiter(clock)
     await limiter.debit({LINE: 1}, [Window("pf:1", "1:u7")])
-    answer = await limiter.reserve([to(1, 1), to(7, 1), to(2, 1), to(7, 1, number=2)], horizon_seconds=1)
-    assert [verdict == GRANTED for verdict in answer.verdicts] == [True, True, False, False], "a window is of one number"
+    answer = await limiter.reserve([to(1, 1), to(7, 1), to(2, 1), to(7, 1, number=2)])
+    assert [verdict == GRANTED for verdict in answer] == [True, True, False, False], "a window is of one number"
     clock.advance(DAY - 1)
     await limiter.debit({}, [Window("pf:1", "1:u7", 0.5), Window("pf:1", "1:u8", 0.0)])
-    assert granted(await limiter.reserve([to(7, 0)], horizon_seconds=1)) == 1, "a late older report does not shorten it"
+    assert granted(await limiter.reserve([to(7, 0)])) == 1, "a late older report does not shorten it"
     clock.advance(1)
-    assert granted(await limiter.reserve([to(7, 0), to(8, 0)], horizon_seconds=1)) == 0
+    assert granted(await limiter.reserve([to(7, 0), to(8, 0)])) == 0
 
 
 async def test_the_refused_come_back_as_users_are_forgotten() -> None:
     clock = StandingClock()
     limiter = LocalLimiter(clock)
     for user in range(3):
-        await limiter.reserve([to(user, 3)], horizon_seconds=1)
+        await limiter.reserve([to(user, 3)])
         clock.advance(HOUR)
-    waits = [
-        verdict.retry_seconds
-        for verdict in refused(await limiter.reserve([to(n, 3) for n in range(10, 15)], horizon_seconds=1))
-    ]
+    waits = [verdict.retry_seconds for verdict in refused(await limiter.reserve([to(n, 3) for n in range(10, 15)]))]
     assert [round(wait / HOUR) for wait in waits] == [21, 22, 23, 31, 39], "the last two ask again at the mean pace"
     passed = 0.0
     for n, wait in enumerate(waits[:3]):
         clock.advance(wait - passed)
         passed = wait
-        assert granted(await limiter.reserve([to(10 + n, 3)], horizon_seconds=1)) == 1
+        assert granted(await limiter.reserve([to(10 + n, 3)])) == 1
 
 
 async def test_a_user_that_another_group_refused_is_not_counted() -> None:
     limiter = LocalLimiter(StandingClock())
     closed = Limit("tn:1", "rate", Rate(0.001), "limit.tenant")
-    await limiter.reserve([Ask(LINE, 0, (closed,))], horizon_seconds=1)
-    assert granted(await limiter.reserve([to(1, 2)], horizon_seconds=1)) == 1
-    assert granted(await limiter.reserve([to(1, 2, closed), to(2, 2, closed)], horizon_seconds=1)) == 0
-    answer = await limiter.reserve([to(3, 2), to(4, 2), to(1, 2)], horizon_seconds=1)
-    assert [verdict == GRANTED for verdict in answer.verdicts] == [True, False, True], "the first still is"
+    await limiter.reserve([Ask(LINE, 0, (closed,))])
+    assert granted(await limiter.reserve([to(1, 2)])) == 1
+    assert granted(await limiter.reserve([to(1, 2, closed), to(2, 2, closed)])) == 0
+    answer = await limiter.reserve([to(3, 2), to(4, 2), to(1, 2)])
+    assert [verdict == GRANTED for verdict in answer] == [True, False, True], "the first still is"
