@@ -20,10 +20,11 @@ from shared.telemetry.tracing import Tracing
 
 async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tracing) -> Sequence[Component]:
     """Open what the scheduler needs; nothing runs yet."""
+    clock = SystemClock()
     pool = await stack.enter_async_context(open_pool(settings.db, "scheduler"))
     await bus.declare(SUBSCRIPTIONS)
     outbox = Outbox(pool, bus, service="scheduler")
-    release = release_job(outbox)
+    release = release_job(outbox, clock)
     http = HttpServer(
         "scheduler",
         routes(pool),
@@ -37,4 +38,4 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     )
     stack.push_async_callback(http.close)
     await http.start()
-    return [http, *subscribers(bus, outbox, tracing, SystemClock(), release.wake), release, *jobs(outbox, pool), outbox]
+    return [http, *subscribers(bus, outbox, tracing, clock, release.wake), release, *jobs(outbox, pool), outbox]

@@ -8,11 +8,14 @@ from services.scheduler import release
 from services.scheduler.store import gates
 from shared.bus import inbox
 from shared.bus.outbox import Outbox
+from shared.clock import Clock
 from shared.db.pool import Pool
 from shared.every import Every
 
 RELEASE_SECONDS: Final = 0.05
 """Longest wait before a due message is seen; acceptance and freed room wake the release at once."""
+GATHER_SECONDS: Final = 0.01
+"""Between two rounds that found something, so that room which comes free one by one is used in batches."""
 EXPIRE_SECONDS: Final = 1.0
 REPEAT_SECONDS: Final = 10.0
 GATES_SECONDS: Final = 10.0
@@ -22,9 +25,16 @@ INBOX_DAYS: Final = 3
 INBOX_LIMIT: Final = 10_000
 
 
-def release_job(outbox: Outbox) -> Every:
+def release_job(outbox: Outbox, clock: Clock) -> Every:
     """The release, to be woken when something may have become due."""
-    return Every("scheduler.release", RELEASE_SECONDS, lambda: release.release_due(outbox))
+
+    async def release_a_round() -> bool:
+        found = await release.release_due(outbox)
+        if found:
+            await clock.sleep(GATHER_SECONDS)
+        return found
+
+    return Every("scheduler.release", RELEASE_SECONDS, release_a_round)
 
 
 def jobs(outbox: Outbox, pool: Pool) -> list[Every]:
