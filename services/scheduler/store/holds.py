@@ -29,6 +29,7 @@ INSERT_HOLDS: Final = sql["insert_holds"]
 UPSERT_NUMBER: Final = sql["upsert_number"]
 CLAIM_DUE: Final = sql["claim_due"]
 SETTLE_HOLDS: Final = sql["settle_holds"]
+END_PUT_BACK: Final = sql["end_put_back"]
 CANCEL_HOLDS: Final = sql["cancel_holds"]
 KNOWN_HOLDS: Final = sql["known_holds"]
 EXPIRE_HOLDS: Final = sql["expire_holds"]
@@ -82,10 +83,18 @@ async def repeat_silent(
 
 
 async def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[MessageId]:
-    """Free the window and end, put back or park the holds; one settlement per message. Returns those put back."""
+    """Free the window and end, put back or park the holds; one settlement per message. Returns those put back.
+
+    A message of unknown outcome that was put back to be sent again, and is reported to have arrived meanwhile, ends too, unless it
+    is just being released.
+    """
     in_order = sorted(settlements, key=itemgetter(0))
     columns = [list(column) for column in zip(*in_order, strict=True)]
-    return {MessageId(row["message_id"]) for row in await connection.fetch(SETTLE_HOLDS, *columns)}
+    rows = await connection.fetch(SETTLE_HOLDS, *columns)
+    if late := {row["message_id"] for row in rows if row["late"]}:
+        ended = [(message_id, attempt) for message_id, attempt, *_ in in_order if message_id in late]
+        await connection.execute(END_PUT_BACK, *(list(column) for column in zip(*ended, strict=True)))
+    return {MessageId(row["message_id"]) for row in rows if not row["late"]}
 
 
 async def cancel(connection: Connection, requests: Sequence[MessageCancelRequested]) -> set[str]:

@@ -80,9 +80,8 @@ SELECT * FROM released ORDER BY tier, due_at, message_id
 
 -- name: settle_holds
 -- Takes message ids in order with attempts, outcomes (done, deferred, unsettled), retry times and whether a failure counts; locks the
--- holds one by one, then their numbers, in order; frees the window and returns the ids of those put back. Told twice, the second does
--- nothing. A message that was put back and is reported to have arrived after all is not released again. Each hold is found by its key,
--- as in `claim_due`.
+-- holds one by one, then their numbers, in order; frees the window and returns the ids of those put back, and as late those told to be
+-- done that are not out. Told twice, the second does nothing. Each hold is found by its key, as in `claim_due`.
 WITH told AS (
     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::boolean[])
         AS t (message_id, attempt, outcome, retry_at, counted)
@@ -91,7 +90,7 @@ WITH told AS (
     FROM told CROSS JOIN LATERAL (
         SELECT number_id, state FROM holds
         WHERE holds.message_id = told.message_id AND holds.attempt = told.attempt
-          AND (state IN ('released', 'unsettled') OR (state = 'waiting' AND told.outcome = 'done'))
+          AND state IN ('released', 'unsettled')
         FOR UPDATE
     ) AS held
 ), freed AS MATERIALIZED (
@@ -113,7 +112,20 @@ WITH told AS (
     WHERE holds.message_id = ANY (ARRAY(SELECT message_id FROM mine WHERE outcome NOT IN ('done', mine.state)))
       AND holds.message_id = mine.message_id
 )
-SELECT message_id FROM mine WHERE outcome = 'deferred'
+SELECT message_id, false AS late FROM mine WHERE outcome = 'deferred'
+UNION ALL
+SELECT message_id, true FROM told WHERE outcome = 'done' AND message_id NOT IN (SELECT message_id FROM mine)
+
+-- name: end_put_back
+-- Takes message ids and attempts; deletes those that were put back after that attempt: it has arrived after all. A statement of its
+-- own, after `settle_holds`: it locks waiting holds, which a claim locks after their numbers.
+DELETE FROM holds WHERE message_id = ANY (ARRAY(
+    SELECT message_id FROM unnest($1::text[], $2::integer[]) AS told (message_id, attempt) CROSS JOIN LATERAL (
+        SELECT FROM holds
+        WHERE holds.message_id = told.message_id AND holds.attempt = told.attempt AND state = 'waiting'
+        FOR UPDATE SKIP LOCKED
+    ) AS held
+))
 
 -- name: close_gates
 -- Takes scopes, first and last tiers and times as arrays, each gate once and in order, and the longest time; those past their time are left out,
