@@ -28,8 +28,8 @@ RECORDERS: Final = 2
 RETRY_SECONDS: Final = 0.5
 BUSY: Final = 8
 GATHER_SECONDS: Final = 0.01
-"""After a batch of so many at least, the next one's outcomes gather for so long: one transaction for sixty costs little more than one
-for ten. A message alone is written down at once."""
+"""After a batch of so many at least, the outcomes of the next gather for so long: one transaction for sixty costs little more than
+one for ten. A message alone is written down at once."""
 
 
 @dataclass(frozen=True, slots=True)

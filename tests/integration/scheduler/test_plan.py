@@ -131,9 +131,9 @@ async def test_outcomes_read_the_holds_they_are_about(outcome: str, put_back: in
     "closing",
     [
         "UPDATE numbers SET paused = 'code' WHERE number_id <> 'num_7'",
-        "INSERT INTO gates (scope, tier, until) SELECT number_id, 0, now() + interval '1 hour' FROM numbers WHERE number_id <> 'num_7'",
-        "INSERT INTO gates (scope, tier, until) SELECT number_id, 2, now() + interval '1 hour' FROM numbers WHERE number_id <> 'num_7'",
-        "INSERT INTO gates (scope, tier, until) SELECT 'tnt_' || n, 0, now() + interval '1 hour' FROM generate_series(1, 6) n",
+        "INSERT INTO gates SELECT number_id, 0, 3, now() + interval '1 hour' FROM numbers WHERE number_id <> 'num_7'",
+        "INSERT INTO gates SELECT number_id, 2, 3, now() + interval '1 hour' FROM numbers WHERE number_id <> 'num_7'",
+        "INSERT INTO gates SELECT 'tnt_' || n, 0, 3, now() + interval '1 hour' FROM generate_series(1, 6) n",
         "UPDATE numbers SET in_flight = window_size WHERE number_id <> 'num_7'",
     ],
     ids=["paused", "gate of the number", "gate for its tier", "gate of the tenant", "window full"],
