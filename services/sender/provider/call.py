@@ -1,28 +1,32 @@
 """One call to a provider: the mechanics of HTTP, the same for all of them.
 
-One try, no redirects; connect within 2 s, the whole within 10. A body tells when it is about to be written to the connection: what
-fails before that surely did not leave, what fails after it may have been taken.
+One try, no redirects, no cookies; connect within 2 s, the whole within 10. What fails before the request is written surely did not
+leave, what fails after it may have been taken. aiohttp's connector finds, opens, limits and keeps the connections; what is said on
+them is `exchange.Exchange`'s.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Protocol
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
 
 from services.sender.domain.outcome import Outcome, PauseNumber, Retry, Unknown
+from services.sender.provider.exchange import Exchange
 from services.sender.provider.interface import Request
 from shared.telemetry.tracing import is_sampled
 
 CONNECT_SECONDS: Final = 2.0
 TOTAL_SECONDS: Final = 10.0
-ANSWER_LIMIT_BYTES: Final = 65_536
 UNREACHABLE_SECONDS: Final = 5.0
 """A provider that cannot be reached says nothing about the message: it is tried again until it leaves, is canceled or expires."""
 
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS)
+_OPENING: Final = aiohttp.ClientTimeout(connect=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS, ceil_threshold=TOTAL_SECONDS)
+"""For a connection that is not open yet. The threshold keeps aiohttp from rounding up to whole seconds."""
 
 
 class Judge(Protocol):
@@ -31,54 +35,74 @@ class Judge(Protocol):
     def __call__(self, status: int, body: bytes, retry_after: str | None, /) -> Outcome: ...
 
 
-class Departing(aiohttp.BytesPayload):
-    """A body that calls `on_departure` right before its bytes, headers included, are written to the connection.
-
-    aiohttp holds the headers back until the body comes, so nothing has left before. `has_departed` tells whoever judges a failure.
-    """
-
-    def __init__(self, body: bytes, on_departure: Callable[[], None]) -> None:
-        super().__init__(body)
-        self._on_departure = on_departure
-        self.has_departed = False
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        if not self.has_departed:
-            self.has_departed = True
-            self._on_departure()
-        await super().write_with_length(writer, content_length)
-
-
 async def send(
     session: aiohttp.ClientSession, request: Request, judge: Judge, on_departure: Callable[[], None], traceparent: str
 ) -> Outcome:
-    """Call once; `on_departure` is called once, right before the first byte leaves, or never. Every failure is an outcome; only
-    cancellation passes through."""
-    headers = request.headers
-    if is_sampled(traceparent):
-        headers = headers.copy()
-        headers["traceparent"] = traceparent
-    body = Departing(request.body, on_departure)
+    """Call once, on a connection of the session's; `on_departure` is called once, right before the first byte leaves, or never.
+    Every failure is an outcome; only cancellation and what else `on_departure` raises than `OSError` pass through."""
+    deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
     try:
-        async with session.post(request.url, data=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False) as response:
-            length = response.content_length
-            is_small = length is not None and length <= ANSWER_LIMIT_BYTES
-            answer = await response.read() if is_small else await _as_much_as_is_real(response.content)
-            return judge(response.status, answer, response.headers.get("Retry-After"))
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        code = f"connection.{type(error).__name__}"
-        return Unknown(code) if body.has_departed else Retry(code, UNREACHABLE_SECONDS, counted=False, sick=True)
-    except ValueError as error:
-        if body.has_departed:
-            return Unknown(f"connection.{type(error).__name__}")
+        wire = _wire(request, traceparent)
+    except ValueError:
         return PauseNumber("connection.token_unusable", "The access token is not one that HTTP can carry. Store it again.")
+    has_departed = False
+    try:
+        connection, exchange = await _connect(session.connector, request.url)
+        try:
+            on_departure()
+            has_departed = True
+            answer = await exchange.ask(wire, deadline)
+        except BaseException:
+            exchange.abort()
+            connection.close()
+            raise
+        if exchange.is_reusable():
+            connection.release()
+        else:
+            connection.close()
+    except (aiohttp.ClientError, OSError, UnicodeError) as error:  # UnicodeError: a host that no DNS can be asked for
+        code = f"connection.{type(error).__name__}"
+        return Unknown(code) if has_departed else Retry(code, UNREACHABLE_SECONDS, counted=False, sick=True)
+    return judge(*answer)
 
 
-async def _as_much_as_is_real(content: aiohttp.StreamReader) -> bytes:
-    """An answer's body without a length, or with an absurd one: no more of it than any real answer has."""
-    answer = bytearray()
-    async for chunk in content.iter_any():
-        answer += chunk
-        if len(answer) > ANSWER_LIMIT_BYTES:
+async def _connect(connector: aiohttp.BaseConnector | None, url: URL) -> tuple[aiohttp.connector.Connection, Exchange]:
+    """A connection that can carry a request now: between this and writing to it nothing may be awaited."""
+    if connector is None:
+        raise aiohttp.ClientConnectionError
+    place = _place(url.origin())
+    while True:
+        connection = await connector.connect(place, [], _OPENING)
+        transport = connection.transport
+        protocol = transport.get_protocol() if transport is not None else None
+        if not isinstance(protocol, Exchange):
             break
-    return bytes(answer)
+        if protocol.is_idle():
+            return connection, protocol
+        connection.close()
+    if transport is None or transport.is_closing():
+        connection.close()
+        raise aiohttp.ServerDisconnectedError
+    return connection, Exchange(transport)
+
+
+@lru_cache(maxsize=256)
+def _place(origin: URL) -> aiohttp.ClientRequest:
+    """What the connector knows a place by; never sent."""
+    return aiohttp.ClientRequest("POST", origin)
+
+
+def _wire(request: Request, traceparent: str) -> bytes:
+    """The request as it is written. Raises `ValueError` for a header that is more than one line, or no text."""
+    lines = [f"{name}: {value}" for name, value in request.headers.items()]
+    if is_sampled(traceparent):
+        lines.append(f"traceparent: {traceparent}")
+    for line in lines:
+        if not line.isprintable():
+            raise ValueError("not printable")
+    fields = "\r\n".join(lines)
+    url, body = request.url, request.body
+    return (
+        f"POST {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\nUser-Agent: chasqui\r\n"
+        f"{fields}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body

@@ -1,9 +1,10 @@
-"""A provider's server that does what no real one does on demand: reads a request a connection, then behaves as it is told."""
+"""A provider's server that does what no real one does on demand: reads a request, then behaves as it is told."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -15,30 +16,41 @@ LINGER_OFF: Final = struct.pack("ii", 1, 0)
 
 
 class Server:
-    """What came, and where it listens."""
+    """What came, and where it listens. One request a connection, unless it keeps them alive."""
 
-    def __init__(self, conduct: Conduct) -> None:
+    def __init__(self, conduct: Conduct, *, keeps_alive: bool) -> None:
         self.conduct = conduct
+        self.keeps_alive = keeps_alive
+        self.connections: list[asyncio.StreamWriter] = []
+        self.left = asyncio.Event()
+        """Set when a connection has ended."""
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.append(writer)
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
-            self.heads.append(head)
-            self.bodies.append(await reader.readexactly(int(length.split(b":")[1])))
-            await self.conduct(reader, writer)
+            await self._take(reader, writer)
+            while self.keeps_alive:
+                await self._take(reader, writer)
+        self.left.set()
         writer.close()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+        self.heads.append(head)
+        self.bodies.append(await reader.readexactly(int(length.split(b":")[1])))
+        await self.conduct(reader, writer)
 
 
 @asynccontextmanager
-async def serving(conduct: Conduct) -> AsyncIterator[Server]:
+async def serving(conduct: Conduct, *, keeps_alive: bool = False, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     """A server on a free port of this machine."""
-    made = Server(conduct)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    made = Server(conduct, keeps_alive=keeps_alive)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
+    made.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield made
     finally:
@@ -57,7 +69,7 @@ def answering(status: int, body: bytes, *headers: str) -> Conduct:
 
 
 def writing(answer: bytes) -> Conduct:
-    """Takes the request, writes these bytes, and closes."""
+    """Takes the request and writes these bytes."""
 
     async def conduct(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)

@@ -89,7 +89,7 @@ CLOUD_API: Final = Subject(
     dead=_graph_error(401, 190),
     death="provider.190",
     broken=_graph_error(503, 2),
-    breakage=Retry("provider.2", sick=True),
+    breakage=Retry("provider.2", counted=False, sick=True),
     told=_told_cloud_api,
 )
 

@@ -30,7 +30,8 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call, "_TIMEOUT", aiohttp.ClientTimeout(total=0.3, sock_connect=0.2))
+    monkeypatch.setattr(call, "TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(call, "_OPENING", aiohttp.ClientTimeout(connect=0.3, sock_connect=0.2))
 
 
 async def sending(subject: Subject, url: str, *, token: str = "token", traceparent: str = UNSAMPLED) -> tuple[Outcome, int]:  # noqa: S107  # opens nothing

@@ -137,7 +137,8 @@ def attempt() -> AttemptId:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call, "_TIMEOUT", aiohttp.ClientTimeout(total=0.3, sock_connect=0.2))
+    monkeypatch.setattr(call, "TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(call, "_OPENING", aiohttp.ClientTimeout(connect=0.3, sock_connect=0.2))
 
 
 async def test_a_message_is_taken_and_every_report_brings_its_attempt_back(stage: Stage, attempt: AttemptId) -> None:
