@@ -79,24 +79,26 @@ WITH tiers AS MATERIALIZED (
 SELECT * FROM released ORDER BY tier, due_at, message_id
 
 -- name: settle_holds
--- Takes message ids in order with attempts, outcomes (done, deferred, unsettled), retry times and whether a failure counts; locks the
--- holds one by one, then their numbers, in order; frees the window and returns the ids of those put back, and as late those told to be
--- done that are not out. Told twice, the second does nothing. Each hold is found by its key, as in `claim_due`.
+-- Takes message ids in order with attempts, outcomes (done, deferred, unsettled), retry times and whether a failure counts; locks their
+-- numbers, then the holds one by one, in order and as a claim does; frees the window and returns the ids of those put back, and as late
+-- those told to be done that are not out. Told twice, the second does nothing. Each hold is found by its key, as in `claim_due`.
 WITH told AS (
     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::boolean[])
         AS t (message_id, attempt, outcome, retry_at, counted)
+), locked AS MATERIALIZED (
+    SELECT number_id FROM numbers
+    WHERE number_id = ANY (ARRAY(SELECT DISTINCT number_id FROM holds WHERE message_id = ANY ($1::text[])))
+    ORDER BY number_id FOR UPDATE
 ), mine AS MATERIALIZED (
     SELECT told.message_id, told.outcome, told.retry_at, told.counted, held.number_id, held.state
     FROM told CROSS JOIN LATERAL (
         SELECT number_id, state FROM holds
-        WHERE holds.message_id = told.message_id AND holds.attempt = told.attempt
-          AND state IN ('released', 'unsettled')
+        WHERE holds.message_id = told.message_id AND holds.attempt = told.attempt AND state IN ('released', 'unsettled')
+          AND (SELECT count(*) FROM locked) >= 0
         FOR UPDATE
     ) AS held
 ), freed AS MATERIALIZED (
     SELECT number_id, count(*) AS holds FROM mine WHERE state = 'released' GROUP BY number_id
-), locked AS MATERIALIZED (
-    SELECT number_id FROM numbers WHERE number_id = ANY (ARRAY(SELECT number_id FROM freed)) ORDER BY number_id FOR UPDATE
 ), counted AS (
     UPDATE numbers SET in_flight = greatest(0, in_flight - freed.holds)
     FROM freed JOIN locked USING (number_id) WHERE numbers.number_id = freed.number_id
@@ -117,13 +119,13 @@ UNION ALL
 SELECT message_id, true FROM told WHERE outcome = 'done' AND message_id NOT IN (SELECT message_id FROM mine)
 
 -- name: end_put_back
--- Takes message ids and attempts; deletes those that were put back after that attempt: it has arrived after all. A statement of its
--- own, after `settle_holds`: it locks waiting holds, which a claim locks after their numbers.
+-- Takes message ids and attempts; deletes those that were put back after that attempt: it has arrived after all. After `settle_holds`,
+-- which has locked their numbers.
 DELETE FROM holds WHERE message_id = ANY (ARRAY(
     SELECT message_id FROM unnest($1::text[], $2::integer[]) AS told (message_id, attempt) CROSS JOIN LATERAL (
         SELECT FROM holds
         WHERE holds.message_id = told.message_id AND holds.attempt = told.attempt AND state = 'waiting'
-        FOR UPDATE SKIP LOCKED
+        FOR UPDATE
     ) AS held
 ))
 
