@@ -60,7 +60,7 @@ async def send(
             connection.release()
         else:
             connection.close()
-    except (aiohttp.ClientError, OSError, UnicodeError) as error:  # UnicodeError: a host that no DNS can be asked for
+    except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no URL, or a host that no DNS can be asked for
         code = f"connection.{type(error).__name__}"
         return Unknown(code) if has_departed else Retry(code, UNREACHABLE_SECONDS, counted=False, sick=True)
     return judge(*answer)

@@ -81,7 +81,7 @@ async def test_what_is_refused_is_rejected(subject: Subject) -> None:
 
 async def test_a_throttle_slows_the_number_and_costs_the_message_nothing(subject: Subject) -> None:
     assert await met(subject, answering(*subject.throttled)) == Retry(subject.throttle, 1.0, counted=False, scope=Scope.NUMBER)
-    assert await met(subject, answering(*subject.throttled, "Retry-After: 3")) == Retry(
+    assert await met(subject, answering(*subject.throttled, "retry-AFTER: 3")) == Retry(
         subject.throttle, 3.0, counted=False, scope=Scope.NUMBER
     )
     assert await met(subject, answering(429, b"slow down")) == Retry(
@@ -150,8 +150,9 @@ async def test_a_refused_connection_has_not_left(subject: Subject) -> None:
     assert departures == 0
 
 
-async def test_a_name_that_does_not_resolve_has_not_left(subject: Subject) -> None:
-    outcome, departures = await sending(subject, "http://provider.invalid")
+@pytest.mark.parametrize("url", ["http://provider.invalid", f"http://{'x' * 64}.example", "provider", "http://"])
+async def test_a_place_that_cannot_be_found_has_not_left(subject: Subject, url: str) -> None:
+    outcome, departures = await sending(subject, url)
     assert isinstance(outcome, Retry)
     assert not outcome.counted
     assert departures == 0

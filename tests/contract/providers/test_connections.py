@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from services.sender.domain.outcome import Outcome, Retry, Scope, Sent, Unknown
+from services.sender.domain.outcome import Outcome, Retry, Sent, Unknown
 from services.sender.provider import call
 from services.sender.provider.exchange import ANSWER_LIMIT_BYTES
 from services.sender.provider.interface import Request
 from services.sender.provider.routes import open_route
 from shared.http.client import open_client
-from tests.contract.providers.certificate import certificate
+from tests.contract.providers.certificate import contexts
 from tests.contract.providers.server import answering, hanging, serving, writing
 from tests.contract.providers.subjects import ATTEMPT, CLOUD_API, TEXT, TO
 
@@ -166,17 +166,42 @@ async def connection_of(session: aiohttp.ClientSession, url: str) -> asyncio.Tra
     return transport
 
 
-async def test_a_call_that_a_kept_connection_loses_is_unknown_and_not_repeated(session: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize("first", [WHOLE, b"HTTP/1.1 204 No Content\r\n\r\n"], ids=["200", "204"])
+async def test_a_call_that_a_kept_connection_loses_is_unknown_and_not_repeated(
+    session: aiohttp.ClientSession, first: bytes
+) -> None:
     async def conduct(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(server.bodies) == 1:
-            writer.write(WHOLE)
+            writer.write(first)
         else:
             writer.close()
 
     async with serving(conduct, keeps_alive=True) as server:
-        assert await sending(session, server.url) == SENT
+        await sending(session, server.url)
         assert await sending(session, server.url) == Unknown("connection.ServerDisconnectedError")
         assert (len(server.connections), len(server.bodies)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + BODY,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(BODY), BODY),
+    ],
+    ids=["length", "chunked"],
+)
+async def test_an_answer_that_broke_off_says_nothing_even_if_it_can_be_read(
+    session: aiohttp.ClientSession, answer: bytes
+) -> None:
+    async with serving(writing(answer)) as server:
+        assert await sending(session, server.url) == Unknown("connection.ServerDisconnectedError")
+
+
+async def test_each_answer_has_the_whole_limit(session: aiohttp.ClientSession) -> None:
+    padded = BODY + b" " * (ANSWER_LIMIT_BYTES // 2)
+    async with serving(answering(200, padded), keeps_alive=True) as server:
+        assert [await sending(session, server.url) for _ in range(4)] == [SENT] * 4
+        assert len(server.connections) == 1
 
 
 async def test_a_cancelled_call_closes_its_connection(session: aiohttp.ClientSession) -> None:
@@ -228,11 +253,6 @@ async def test_what_is_no_answer_leaves_it_open(session: aiohttp.ClientSession, 
         await server.left.wait()
 
 
-async def test_a_wait_is_read_however_its_header_is_spelt(session: aiohttp.ClientSession) -> None:
-    async with serving(answering(*CLOUD_API.throttled, "retry-AFTER: 7")) as server:
-        assert await sending(session, server.url) == Retry(CLOUD_API.throttle, 7.0, counted=False, scope=Scope.NUMBER)
-
-
 async def test_a_request_is_complete_and_carries_no_cookies(session: aiohttp.ClientSession) -> None:
     async with serving(answering(*CLOUD_API.sent, "Set-Cookie: a=b; Path=/"), keeps_alive=True) as server:
         for _ in range(2):
@@ -254,11 +274,7 @@ async def test_a_request_is_complete_and_carries_no_cookies(session: aiohttp.Cli
 
 @pytest.fixture
 def tls(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's and a client's."""
-    path = certificate(tmp_path)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(path)
-    return server, ssl.create_default_context(cafile=path)
+    return contexts(tmp_path)
 
 
 async def test_calls_share_a_connection_under_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
