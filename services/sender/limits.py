@@ -65,7 +65,7 @@ class NumberLimits:
             group, per_day = self.portfolio
             member = pseudonym(self.secret, group, event.to)
             users = UserLimit(group, per_day, member, self._window(event.to), USERS_CODE)
-        return Ask(self.line, event.tier, (*self.of_tier[event.tier], self.pair(event.to)), users)
+        return Ask(event.tier, (*self.of_tier[event.tier], self.pair(event.to)), users)
 
     def pair(self, recipient: str) -> Limit:
         """The limit between this number and one recipient, E.164 with the plus sign."""

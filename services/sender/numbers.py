@@ -26,7 +26,7 @@ from shared.ids import NumberId, TenantId
 log = structlog.get_logger(__name__)
 
 FRESH_SECONDS: Final = 5.0
-TOKEN_UNREADABLE: Final = "number.token_unreadable"  # noqa: S105
+TOKEN_UNREADABLE: Final = "number.token_unreadable"  # noqa: S105  # a code, no secret
 """It was sealed with another master key: as if paused, until that key or a new token is there."""
 
 

@@ -55,7 +55,7 @@ class GroupedLimiter(ABC):
 
     async def reserve(self, asks: Sequence[Ask]) -> list[Verdict]:
         groups = _Groups()
-        for position, (_, tier, limits, users) in enumerate(asks):
+        for position, (tier, limits, users) in enumerate(asks):
             for limit in limits:
                 groups[limit.group].add(position, tier, limit)
             if users is not None:

@@ -81,9 +81,8 @@ class Line(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """One message of `tier`, 0 the most urgent, to 3. Where it passes it will need a slot of `line`."""
+    """One message of `tier`, 0 the most urgent, to 3. Where it passes it will need a slot of its number's line."""
 
-    line: Line
     tier: int
     limits: Sequence[Limit] = ()
     users: UserLimit | None = None

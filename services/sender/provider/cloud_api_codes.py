@@ -32,6 +32,7 @@ OBJECT_GONE: Final = 33
 """As `error_subcode` of 100: not a bad parameter, but a number that is gone or out of the token's sight."""
 _OK: Final = 200
 
+# A sentence about tokens, and none itself.
 _TOKEN: Final = "The access token is missing, invalid, expired or revoked. Store a new one: sending resumes by itself."  # noqa: S105
 _PERMISSION: Final = (
     "The token's app may not send from this number. Give it the permission whatsapp_business_messaging for the number's account, "

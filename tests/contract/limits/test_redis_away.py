@@ -41,7 +41,7 @@ async def test_limits_by_rate_go_on_with_the_local_share_and_never_open() -> Non
         limiter = RedisLimiter(redis, clock, local_share=0.5)
         passed = slots = 0
         for _ in range(50):
-            answer = await limiter.reserve([Ask(LINE, 0, (TENANT,))] * 30)
+            answer = await limiter.reserve([Ask(0, (TENANT,))] * 30)
             assert all(verdict.code == "limit.tenant" for verdict in answer if isinstance(verdict, Refused))
             passed += granted(answer)
             slots += len((await limiter.slots({LINE: 1000}, horizon_seconds=0.1))["pn:1"].waits_seconds)
@@ -56,16 +56,16 @@ async def test_users_are_shut_and_come_again_soon() -> None:
         limiter = RedisLimiter(redis, StandingClock())
         await limiter.debit({LINE: 3}, [Window("pf:1", "w")])
         users = UserLimit("pf:1", 1000, "u", "w", "limit.users")
-        answer = await limiter.reserve([Ask(LINE, 0, (PAIR,), users)])
+        answer = await limiter.reserve([Ask(0, (PAIR,), users)])
         assert answer == [Refused("limit.users", 5.0)]
-        assert granted(await limiter.reserve([Ask(LINE, 0, (PAIR,))])) == 1, "its pair was not used up"
+        assert granted(await limiter.reserve([Ask(0, (PAIR,))])) == 1, "its pair was not used up"
 
 
 async def test_a_pair_rests_and_a_number_is_slowed_in_this_process() -> None:
     async with dead() as redis:
         limiter = RedisLimiter(redis, StandingClock())
         assert await limiter.rest_pair(PAIR) == 1
-        assert await limiter.reserve([Ask(LINE, 0, (PAIR,))]) == [Refused("limit.pair", 1.0)]
+        assert await limiter.reserve([Ask(0, (PAIR,))]) == [Refused("limit.pair", 1.0)]
         await limiter.slow({LINE: 0.7})
         assert (await limiter.rates([LINE]))["pn:1"] == pytest.approx(0.35, rel=0.01)
 
@@ -123,15 +123,15 @@ async def test_a_killed_server_is_missed_and_found_again(tmp_path: Path) -> None
     try:
         async with client(server.url) as redis:
             limiter = RedisLimiter(redis, SystemClock())
-            await limiter.reserve([Ask(LINE, 0, (PAIR, TENANT))])
+            await limiter.reserve([Ask(0, (PAIR, TENANT))])
             assert limiter.is_shared
             server.kill()
-            answer = await limiter.reserve([Ask(LINE, 0, (PAIR, TENANT))] * 20)
+            answer = await limiter.reserve([Ask(0, (PAIR, TENANT))] * 20)
             assert granted(answer) == 1
             assert not limiter.is_shared
             server.start()
             await until_shared(limiter)
-            answer = await limiter.reserve([Ask(LINE, 0, (PAIR, TENANT))] * 20)
+            answer = await limiter.reserve([Ask(0, (PAIR, TENANT))] * 20)
             assert granted(answer) == 10
             assert limiter.is_shared
     finally:
@@ -144,7 +144,7 @@ async def test_a_server_that_is_full_is_as_good_as_away(tmp_path: Path) -> None:
     try:
         async with client(server.url) as redis:
             limiter = RedisLimiter(redis, SystemClock())
-            assert granted(await limiter.reserve([Ask(LINE, 0, (PAIR,))] * 20)) == 1
+            assert granted(await limiter.reserve([Ask(0, (PAIR,))] * 20)) == 1
             assert not limiter.is_shared
     finally:
         server.stop()

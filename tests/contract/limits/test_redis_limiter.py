@@ -26,7 +26,6 @@ NUMBERS = [Line(f"pn:{n}", Rate(50, burst=5)) for n in range(3)]
 def everything(line: Line, recipient: str, tier: int = 2) -> Ask:
     """With every kind of limit."""
     return Ask(
-        line,
         tier,
         (
             Limit(line.group, f"pair:{recipient}", Rate(1 / 6, burst=45), "limit.pair", shared=False),
@@ -109,7 +108,7 @@ async def test_every_key_goes_by_itself(redis: Redis) -> None:
     await limiter.slots({line: 5}, horizon_seconds=10)
     assert 0 < await redis.pttl("{pn:9}:pace") <= 5_001, "no longer than it says anything"
     pair = Limit("pn:9", "pair:a", Rate(1), "limit.pair")
-    await limiter.reserve([Ask(line, 0, (pair,))] * 100)
+    await limiter.reserve([Ask(0, (pair,))] * 100)
     assert 95_000 < await redis.pttl("{pn:9}:pair:a") <= 100_001, "as long as somebody has a place in line"
 
 
@@ -134,7 +133,7 @@ async def test_a_server_that_forgets_its_scripts_is_taught_again(redis: Redis) -
     limiter = RedisLimiter(redis, SystemClock())
     pair = Limit("pn:0", "pair:a", Rate(1 / 6, burst=4), "limit.pair", shared=False)
     for expected in (2, 2, 0):
-        answer = await limiter.reserve([Ask(NUMBERS[0], 0, (pair,))] * 2)
+        answer = await limiter.reserve([Ask(0, (pair,))] * 2)
         assert granted(answer) == expected, "nothing is counted twice"
         await redis.script_flush()
     assert limiter.is_shared
@@ -155,7 +154,7 @@ async def test_what_many_replicas_ask_at_once_is_shared_among_them(redis_url: st
         replicas = [RedisLimiter(redis, SystemClock()) for redis in (one, other)]
         line = NUMBERS[0]
         pair = Limit(line.group, "pair:a", Rate(0.01, burst=45), "limit.pair", shared=False)
-        answers = await asyncio.gather(*(replicas[n % 2].reserve([Ask(line, 2, (pair,))] * 10) for n in range(12)))
+        answers = await asyncio.gather(*(replicas[n % 2].reserve([Ask(2, (pair,))] * 10) for n in range(12)))
         assert sum(map(granted, answers)) == 45
         places = [verdict.retry_seconds for answer in answers for verdict in refused(answer)]
         assert len(places) == 75
@@ -175,9 +174,8 @@ async def test_a_slowed_number_is_slow_for_all_replicas(redis_url: str) -> None:
 
 async def test_a_large_batch_of_one_group_is_answered(redis: Redis) -> None:
     limiter = RedisLimiter(redis, SystemClock())
-    line = Line("pn:1", Rate(1000))
     names = [f"pair:{random.randrange(10**9)}-{n}" for n in range(3_000)]  # noqa: S311
-    asks = [Ask(line, 2, (Limit("pn:1", name, Rate(1), "limit.pair", shared=False),)) for name in names]
+    asks = [Ask(2, (Limit("pn:1", name, Rate(1), "limit.pair", shared=False),)) for name in names]
     assert granted(await limiter.reserve(asks)) == 3_000
     assert granted(await limiter.reserve(asks)) <= 3_000
     assert limiter.is_shared

@@ -40,7 +40,7 @@ def _asks(line: Line) -> st.SearchStrategy[Ask]:
         st.integers(0, 3),
         st.sampled_from(["pf:1", "pf:1", line.group]),
     )
-    return st.builds(Ask, st.just(line), st.integers(0, 3), limits.map(tuple), st.none() | users)
+    return st.builds(Ask, st.integers(0, 3), limits.map(tuple), st.none() | users)
 
 
 asks = st.lists(st.sampled_from(LINES).flatmap(_asks), max_size=20)
@@ -154,12 +154,12 @@ def test_the_scripts_answer_as_the_model_does(redis_url: str) -> None:
 
 
 async def test_a_user_whom_another_replica_counted_meanwhile_stays_counted(redis_url: str) -> None:
-    line, closed = LINES[0], Limit("closed", "rate", Rate(0.001), "limit.closed")
-    user, other = (Ask(line, 0, (), UserLimit("pf:1", 1, name, f"1:{name}", "limit.users")) for name in "ab")
+    closed = Limit("closed", "rate", Rate(0.001), "limit.closed")
+    user, other = (Ask(0, (), UserLimit("pf:1", 1, name, f"1:{name}", "limit.users")) for name in "ab")
     async with Redis.from_url(redis_url) as redis:
         scripts = Scripts(redis, SystemClock())
         scripts.clock = StandingClock()
-        await scripts.reserve([Ask(line, 0, (closed,))])
+        await scripts.reserve([Ask(0, (closed,))])
         scripts.interruption = (0.0, [user])
         assert granted(await scripts.reserve([user._replace(limits=(closed,))])) == 0
         assert scripts.meanwhile is not None
@@ -173,5 +173,5 @@ async def test_a_late_report_of_an_older_message_does_not_shorten_a_window(redis
         for seconds in (100.0, 10.0):
             await scripts.debit({}, [Window("pf:1", "w", seconds)])
         assert await redis.pttl("{pf:1}:open:w") > 50_000
-        inside = Ask(LINES[0], 0, (), UserLimit("pf:1", 0, "a", "w", "limit.users"))
+        inside = Ask(0, (), UserLimit("pf:1", 0, "a", "w", "limit.users"))
         assert granted(await scripts.reserve([inside])) == 1

@@ -277,7 +277,7 @@ async def test_a_number_far_slower_than_its_record_does_not_take_the_room_of_oth
         there.calls._lines.add_slots(line, [], step=1.0)
         there.calls._lines.add(line, 3, None, asyncio.get_running_loop().time())  # type: ignore[arg-type]  # stands for a job
         for _ in range(3):
-            there.calls._lines.add(line, 3, None, asyncio.get_running_loop().time())  # type: ignore[arg-type]
+            there.calls._lines.add(line, 3, None, asyncio.get_running_loop().time())  # type: ignore[arg-type]  # the same
         await there.delivery.take([released(), released(number_id=OTHER)])
         downs = [event for event in await told(there.pool) if isinstance(event, MessageDeferred)]
         assert [event.code for event in downs] == ["number.slow"]

@@ -23,7 +23,7 @@ SECOND = 1_000_000
 
 
 def ask(*limits: Limit, tier: int = 2) -> Ask:
-    return Ask(LINE, tier, limits)
+    return Ask(tier, limits)
 
 
 pauses = st.sampled_from([0.0, 0.000_001, 0.01, 0.3, 1.0, 7.0])

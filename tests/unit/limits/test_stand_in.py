@@ -16,14 +16,14 @@ PAIR = Limit("pn:1", "pair:a", Rate(1, burst=21), "limit.pair", shared=False)
 async def test_nothing_is_saved_up_and_then_it_is_the_share() -> None:
     clock = StandingClock()
     limiter = LocalLimiter(clock, stand_in_share=0.5)
-    assert granted(await limiter.reserve([Ask(LINE, 0, (PAIR,))] * 50)) == 1, "the first of each goes"
+    assert granted(await limiter.reserve([Ask(0, (PAIR,))] * 50)) == 1, "the first of each goes"
     passed = 0
     for _ in range(40):
         clock.advance(1)
-        passed += granted(await limiter.reserve([Ask(LINE, 0, (PAIR,))] * 50))
+        passed += granted(await limiter.reserve([Ask(0, (PAIR,))] * 50))
     assert passed == pytest.approx(20, abs=1)
     clock.advance(100)
-    assert granted(await limiter.reserve([Ask(LINE, 0, (PAIR,))] * 50)) == 11
+    assert granted(await limiter.reserve([Ask(0, (PAIR,))] * 50)) == 11
 
 
 async def test_a_number_has_its_share_of_slots() -> None:
@@ -39,5 +39,5 @@ async def test_users_are_shut_even_in_a_window() -> None:
     limiter = LocalLimiter(StandingClock(), stand_in_share=1.0)
     await limiter.debit({LINE: 1}, [Window("pf:1", "w")])
     users = UserLimit("pf:1", 1000, "u", "w", "limit.users")
-    answer = await limiter.reserve([Ask(LINE, 0, (), users), Ask(LINE, 0)])
+    answer = await limiter.reserve([Ask(0, (), users), Ask(0)])
     assert answer == [Refused("limit.users", 5.0), GRANTED]

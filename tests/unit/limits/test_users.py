@@ -18,7 +18,7 @@ DAY = 24 * HOUR
 
 
 def to(user: int, most: int, *limits: Limit, number: int = 1) -> Ask:
-    return Ask(LINE, 2, limits, UserLimit("pf:1", most, f"u{user}", f"{number}:u{user}", "limit.users"))
+    return Ask(2, limits, UserLimit("pf:1", most, f"u{user}", f"{number}:u{user}", "limit.users"))
 
 
 @given(
@@ -86,7 +86,7 @@ async def test_the_refused_come_back_as_users_are_forgotten() -> None:
 async def test_a_user_that_another_group_refused_is_not_counted() -> None:
     limiter = LocalLimiter(StandingClock())
     closed = Limit("tn:1", "rate", Rate(0.001), "limit.tenant")
-    await limiter.reserve([Ask(LINE, 0, (closed,))])
+    await limiter.reserve([Ask(0, (closed,))])
     assert granted(await limiter.reserve([to(1, 2)])) == 1
     assert granted(await limiter.reserve([to(1, 2, closed), to(2, 2, closed)])) == 0
     answer = await limiter.reserve([to(3, 2), to(4, 2), to(1, 2)])
