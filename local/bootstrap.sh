@@ -26,9 +26,17 @@ installed() {
 supported() { "$1" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; } # false for a shim that leads nowhere
 has_venv() { "$1" -I -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
-# The first of the supported interpreters that can make environments; failing that, the first supported one.
+# Compiled with profile-guided optimisation, as far as one can see: distributions always do, version managers only when told.
+# Chasqui's Python runs about an eighth faster on such a one.
+optimised() {
+  "$1" -I -c 'import sys, sysconfig
+sys.exit(sys.base_prefix != "/usr" and "--enable-optimizations" not in (sysconfig.get_config_var("CONFIG_ARGS") or ""))' >/dev/null 2>&1
+}
+
+# The first of the supported interpreters that can make environments, an optimised one before the others; failing that, the first
+# supported one.
 find_python() {
-  local candidate fallback=
+  local candidate plain= fallback=
   if [[ -n ${PYTHON:-} ]]; then
     supported "$PYTHON" || die "PYTHON=$PYTHON is no Python 3.11 or newer: point it at one."
     echo "$PYTHON"
@@ -37,11 +45,15 @@ find_python() {
   for candidate in python3.13 python3.12 python3.11 python3 /usr/bin/python3; do
     supported "$candidate" || continue
     if has_venv "$candidate"; then
-      echo "$candidate"
-      return
+      if optimised "$candidate"; then
+        echo "$candidate"
+        return
+      fi
+      plain=${plain:-$candidate}
     fi
     fallback=${fallback:-$candidate}
   done
+  fallback=${plain:-$fallback}
   [[ -n $fallback ]] || die "Python 3.11 or newer is needed and none was found: install it, or set PYTHON to its path."
   echo "$fallback"
 }
