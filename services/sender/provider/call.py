@@ -41,10 +41,9 @@ async def send(
     """Call once, on a connection of the session's; `on_departure` is called once, right before the first byte leaves, or never.
     Every failure is an outcome; only cancellation and what else `on_departure` raises than `OSError` pass through."""
     deadline = asyncio.get_running_loop().time() + TOTAL_SECONDS
-    try:
-        wire = _wire(request, traceparent)
-    except ValueError:
+    if request.head is None:
         return PauseNumber("connection.token_unusable", "The access token is not one that HTTP can carry. Store it again.")
+    wire = _wire(request.head, request.body, traceparent)
     has_departed = False
     try:
         connection, exchange = await _connect(session.connector, request.url)
@@ -92,17 +91,7 @@ def _place(origin: URL) -> aiohttp.ClientRequest:
     return aiohttp.ClientRequest("POST", origin)
 
 
-def _wire(request: Request, traceparent: str) -> bytes:
-    """The request as it is written. Raises `ValueError` for a header that is more than one line, or no text."""
-    lines = [f"{name}: {value}" for name, value in request.headers.items()]
-    if is_sampled(traceparent):
-        lines.append(f"traceparent: {traceparent}")
-    for line in lines:
-        if not line.isprintable():
-            raise ValueError("not printable")
-    fields = "\r\n".join(lines)
-    url, body = request.url, request.body
-    return (
-        f"POST {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\nUser-Agent: chasqui\r\n"
-        f"{fields}\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+def _wire(head: bytes, body: bytes, traceparent: str) -> bytes:
+    """The request as it is written."""
+    own = f"traceparent: {traceparent}\r\n" if is_sampled(traceparent) else ""
+    return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, own.encode(), len(body), body)

@@ -9,37 +9,33 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import orjson
-from multidict import CIMultiDict
 from yarl import URL
 
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Outcome
 from services.sender.provider.cloud_api_codes import outcome_of
-from services.sender.provider.interface import Address, Request
+from services.sender.provider.interface import Address, Request, head_of
 
 API_VERSION: Final = "v23.0"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CloudApiRoute:
-    """A number's messages node, and the headers that let its messages in."""
+    """A number's messages node, and the head of the requests that it lets in."""
 
     url: URL
-    headers: CIMultiDict[str]
+    head: bytes | None
 
     @classmethod
     def of(cls, address: Address, token: str) -> Self:
-        return cls(
-            URL(f"{address.provider_url.rstrip('/')}/{API_VERSION}/{address.phone_number_id}/messages"),
-            CIMultiDict(
-                {
-                    "Authorization": f"Bearer {token}",
-                    "Content-Type": "application/json",
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                }
-            ),
-        )
+        url = URL(f"{address.provider_url.rstrip('/')}/{API_VERSION}/{address.phone_number_id}/messages")
+        fields = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        return cls(url, head_of(url, fields))
 
     def request(self, attempt: AttemptId, to: str, content: dict[str, Any]) -> Request:
         """The content as it was given, the recipient, and our name for the attempt."""
@@ -52,7 +48,7 @@ class CloudApiRoute:
                 "biz_opaque_callback_data": str(attempt),
             }
         )
-        return Request(self.url, self.headers, body)
+        return Request(self.url, self.head, body)
 
     def judge(self, status: int, body: bytes, retry_after: str | None) -> Outcome:
         return outcome_of(status, body, retry_after)

@@ -5,10 +5,10 @@ A provider only writes requests and reads answers; `call.send` makes the call, t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from multidict import CIMultiDict
 from yarl import URL
 
 from services.sender.domain.attempt import AttemptId
@@ -30,12 +30,22 @@ class Address:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Request:
-    """One POST. The headers hold the token and the body a message, so it has no `repr`."""
+    """One POST. The head holds the token and the body a message, so it has no `repr`."""
 
     url: URL
-    headers: CIMultiDict[str]
-    """Content-Type among them. Shared by all requests of a route: whoever adds one copies them."""
+    head: bytes | None
+    """`head_of` the URL and its fields, the same for all requests of a route."""
     body: bytes
+
+
+def head_of(url: URL, fields: Mapping[str, str]) -> bytes | None:
+    """The request line and the fields that all requests of a route share, Content-Type among them. Content-Length, what else one of
+    them has, and the empty line follow. None where a field holds a line break or something else that HTTP cannot carry."""
+    lines = [f"POST {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}", "User-Agent: chasqui"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    if not all(line.isprintable() for line in lines):
+        return None
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 class Route(Protocol):

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote_plus, urlencode
 
-from multidict import CIMultiDict
 from yarl import URL
 
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Outcome, PauseNumber, Rejected
-from services.sender.provider.interface import Address, Request
+from services.sender.provider.interface import Address, Request, head_of
 from services.sender.provider.twilio_codes import outcome_of
 from services.sender.provider.twilio_content import Inexpressible, fields_of
 
@@ -35,7 +34,7 @@ class TwilioRoute:
     """An account's Messages resource, its credentials, and the form's fields that are the same for all of a number's messages."""
 
     url: URL
-    headers: CIMultiDict[str]
+    head: bytes | None
     form: str | None
     """Ends where the attempt's name follows; None for a record that is not complete."""
 
@@ -47,18 +46,14 @@ class TwilioRoute:
             sender = quote_plus(f"whatsapp:+{''.join(filter(str.isdecimal, address.display_number))}")
             mark = "&" if "?" in address.callback_url else "?"
             form = f"From={sender}&StatusCallback={quote_plus(f'{address.callback_url}{mark}{ATTEMPT_PARAMETER}=')}"
-        return cls(
-            URL(f"{address.provider_url.rstrip('/')}/{API_VERSION}/Accounts/{account}/Messages.json"),
-            CIMultiDict(
-                {
-                    "Authorization": f"Basic {b64encode(f'{account}:{token}'.encode()).decode()}",
-                    "Content-Type": "application/x-www-form-urlencoded",
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                }
-            ),
-            form,
-        )
+        url = URL(f"{address.provider_url.rstrip('/')}/{API_VERSION}/Accounts/{account}/Messages.json")
+        fields = {
+            "Authorization": f"Basic {b64encode(f'{account}:{token}'.encode()).decode()}",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        return cls(url, head_of(url, fields), form)
 
     def request(self, attempt: AttemptId, to: str, content: dict[str, Any]) -> Request | Rejected | PauseNumber:
         if self.form is None:
@@ -68,7 +63,7 @@ class TwilioRoute:
         except Inexpressible as error:
             return Rejected("content.unsupported_by_provider", f"Twilio cannot carry {error}.")
         form = f"{self.form}{attempt}&To={quote_plus(f'whatsapp:{to}')}&{urlencode(fields)}"
-        return Request(self.url, self.headers, form.encode())
+        return Request(self.url, self.head, form.encode())
 
     def judge(self, status: int, body: bytes, retry_after: str | None) -> Outcome:
         return outcome_of(status, body, retry_after)
