@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from shared.events.event import Event
 from shared.ids import MessageId, NumberId
@@ -68,6 +68,93 @@ Content = dict[str, Any]
 """`{"type": "text", "text": {"body": …}}`: the Cloud API's own shape, the same in requests, events and rows."""
 
 
+class Consent(StrEnum):
+    """Whether somebody wants to be written to."""
+
+    UNKNOWN = "unknown"
+    OPTED_IN = "opted_in"
+    OPTED_OUT = "opted_out"
+
+
+class ConsentScope(StrEnum):
+    """What an opt-out is about."""
+
+    ALL = "all"
+    MARKETING = "marketing"
+    """Templates of the category `marketing` only: what WhatsApp's own switch turns off (`user_preferences`)."""
+
+
+class WindowPolicy(StrEnum):
+    """What becomes of free-form content outside the customer service window (24 h from the user's last message)."""
+
+    ENFORCE = "enforce"
+    """Refused before the provider would. Only once the number has been connected for 24 h: before that nobody can know."""
+    IGNORE = "ignore"
+    """Sent; the provider decides."""
+
+
+class DailySpan(Model):
+    """A part of each of `days` (1 Monday … 7 Sunday). One whose `end` is not after its `start` passes midnight and belongs to the
+    day on which it starts."""
+
+    start: str = Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    end: str = Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
+    days: list[int] = Field(default_factory=lambda: [1, 2, 3, 4, 5, 6, 7], min_length=1, max_length=7)
+
+
+class Hours(Model):
+    """When a message may leave, in the local time of `zone`: never within `quiet`; where `allowed` is not empty, only within it."""
+
+    zone: str
+    """IANA name."""
+    quiet: list[DailySpan] = Field(default_factory=list)
+    allowed: list[DailySpan] = Field(default_factory=list)
+
+
+class NamedRecipient(Model):
+    """Somebody named in a request."""
+
+    to: Personal[str]
+    variables: Personal[dict[str, str]] = Field(default_factory=dict)
+
+
+class Audience(Model):
+    """To whom: the union of all that is given, each phone number once."""
+
+    group_ids: list[str] = Field(default_factory=list)
+    contact_ids: list[str] = Field(default_factory=list)
+    segment_id: str | None = None
+    filter: dict[str, Any] | None = None
+    """A segment's filter, given in place."""
+    recipients: Personal[list[NamedRecipient]] = Field(default_factory=list)
+
+
+class Variant(Model):
+    """What to say, to a share of the audience by weight. One of `content` (the Cloud API's shape; `{{name}}` in its texts is a
+    variable), `template_id` and `message_id` (a draft, or a message whose content is said again)."""
+
+    name: str = "a"
+    weight: int = Field(default=1, ge=0)
+    content: Personal[Content] | None = None
+    template_id: str | None = None
+    message_id: str | None = None
+    variables: Personal[dict[str, str]] = Field(default_factory=dict)
+
+
+class Recipient(Model):
+    """One of an audience. `content` is rendered; where it cannot be, `fault` says why, by a code."""
+
+    contact_id: str | None = None
+    to: Personal[str]
+    """E.164 with the plus sign; as it was given, where the fault is that it is none."""
+    zone: str
+    """IANA name: the contact's own, else its number's country's, else the tenant's."""
+    variant: int = 0
+    content: Personal[Content] | None = None
+    fault: str | None = None
+    detail: str | None = None
+
+
 # -- gateway ------------------------------------------------------------------------------------------------------------------
 
 
@@ -97,6 +184,9 @@ class NumberConnected(Event, name="number.connected", version=1, owner="gateway"
     """The portfolio's messaging limit: users written to outside a customer service window in any 24 hours. None: no limit."""
     paused: str | None = None
     """The code of the reason why nothing is sent from it; None: it is not paused."""
+    window_policy: WindowPolicy = WindowPolicy.ENFORCE
+    connected_at: AwareDatetime | None = None
+    """When it was connected first; None from before this was told: then no window is enforced."""
 
 
 class MessageAccepted(Event, name="message.accepted", version=1, owner="gateway"):
@@ -112,6 +202,12 @@ class MessageAccepted(Event, name="message.accepted", version=1, owner="gateway"
     """Earliest moment to send."""
     expires_at: AwareDatetime | None = None
     on_unknown: OnUnknown = OnUnknown.WAIT
+    run_id: str | None = None
+    """The scheduler's run that asked for it (`message.requested`)."""
+    needs_consent: bool = True
+    """False: sent in spite of an opt-out."""
+    hours: Hours | None = None
+    """When it may leave; None: at any hour."""
 
 
 class MessageCancelRequested(Event, name="message.cancel_requested", version=1, owner="gateway"):
@@ -154,6 +250,73 @@ class MessageConfirmed(Event, name="message.confirmed", version=1, owner="gatewa
     wamid: str
 
 
+class MessageRequestRefused(Event, name="message.request_refused", version=1, owner="gateway"):
+    """A message that the scheduler asked for was not accepted: it will not exist."""
+
+    message_id: MessageId
+    run_id: str
+    code: str
+    detail: str
+
+
+class RunReported(Event, name="run.reported", version=1, owner="gateway"):
+    """The provider reported on a message of a run. The same as `message.status_changed`, for the few messages that a run counts."""
+
+    run_id: str
+    message_id: MessageId
+    status: DeliveryStatus
+    status_at: AwareDatetime
+    """The provider's time, whole seconds."""
+
+
+class AudienceFound(Event, name="audience.found", version=1, owner="gateway"):
+    """A page of an audience. `next_cursor` None: it was the last one."""
+
+    run_id: str
+    page: int
+    recipients: Personal[list[Recipient]]
+    next_cursor: str | None = None
+    code: str | None = None
+    """There is no audience to be found, and why: a group or a template that does not exist. Then there are no recipients."""
+    detail: str | None = None
+
+
+class ContactConsentChanged(Event, name="contact.consent_changed", version=1, owner="gateway"):
+    """Somebody opted in or out. Of two about one phone number the later `changed_at` counts."""
+
+    contact_id: str
+    phone: Personal[str] | None = None
+    """E.164 with the plus sign."""
+    consent: Consent
+    scope: ConsentScope = ConsentScope.ALL
+    source: str
+    """How it became known: `keyword`, `provider`, `api`, `import`."""
+    changed_at: AwareDatetime
+
+
+class TemplateChanged(Event, name="template.changed", version=1, owner="gateway"):
+    """What the provider says of a WhatsApp template. Of two about one template the later `changed_at` counts."""
+
+    account_id: str
+    """The WhatsApp Business Account."""
+    name: str
+    language: str
+    category: str | None = None
+    """Lower case: `marketing`, `utility`, `authentication`."""
+    held: str | None = None
+    """The code of the reason why it cannot be sent now (`template.paused`); None: it can."""
+    changed_at: AwareDatetime
+
+
+class TenantChanged(Event, name="tenant.changed", version=1, owner="gateway"):
+    """A tenant's settings that matter to time. Later `revision`s win."""
+
+    revision: int
+    time_zone: str
+    hours: Hours | None = None
+    """The quiet hours and allowed windows of what has none of its own."""
+
+
 # -- scheduler ----------------------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +348,63 @@ class MessageExpired(Event, name="message.expired", version=1, owner="scheduler"
     """A message was not released before its `expires_at`; it will not be sent."""
 
     message_id: MessageId
+
+
+class MessageSuppressed(Event, name="message.suppressed", version=1, owner="scheduler"):
+    """A message was taken out because its recipient does not want it; it will not be sent."""
+
+    message_id: MessageId
+    code: str
+
+
+class MessageRefused(Event, name="message.refused", version=1, owner="scheduler"):
+    """A message was due and could not have been sent: the provider would refuse it. It will not be sent."""
+
+    message_id: MessageId
+    code: str
+    detail: str
+
+
+class MessageHeld(Event, name="message.held", version=1, owner="scheduler"):
+    """A message that is due waits for something other than room: its template, the end of quiet hours."""
+
+    message_id: MessageId
+    code: str
+    until: AwareDatetime | None = None
+    """None: nobody knows."""
+
+
+class MessageRequested(Event, name="message.requested", version=1, owner="scheduler"):
+    """A schedule or a campaign wants this message sent; it becomes one of the tenant's messages, under the id given here."""
+
+    message_id: MessageId
+    run_id: str
+    number_id: NumberId
+    contact_id: str | None = None
+    to: Personal[str]
+    content: Personal[Content]
+    tier: Tier = Tier.NORMAL
+    not_before: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    on_unknown: OnUnknown = OnUnknown.WAIT
+    needs_consent: bool = True
+    hours: Hours | None = None
+    reference: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+class AudienceWanted(Event, name="audience.wanted", version=1, owner="scheduler"):
+    """The scheduler needs a page of an audience, with what is to be said to each."""
+
+    run_id: str
+    page: int
+    """0 for the first; `audience.found` answers with the same."""
+    cursor: str | None = None
+    limit: int = 500
+    audience: Audience
+    variants: list[Variant]
+    default_zone: str | None = None
+    """For recipients whose zone nobody knows; None: the tenant's."""
 
 
 # -- sender -------------------------------------------------------------------------------------------------------------------
