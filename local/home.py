@@ -113,6 +113,7 @@ def service_environment(
         "CHASQUI_SECURITY__MASTER_KEY": kept["master_key"],
         "CHASQUI_SECURITY__INTERNAL_TOKEN": kept["internal_token"],
         "CHASQUI_GATEWAY__ARCHIVE_URL": f"http://{HOST}:{ports['archive']}",
+        "CHASQUI_GATEWAY__SCHEDULER_URL": f"http://{HOST}:{ports['scheduler']}",
         # The sandbox here, and any other one that somebody starts on this machine.
         "CHASQUI_GATEWAY__PROVIDER_ORIGINS": f"https://graph.facebook.com,http://{HOST}:*",
         "CHASQUI_SENDER__JOURNAL_FOLDER": str(journal),

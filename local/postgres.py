@@ -40,8 +40,8 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType({
     "max_wal_size": "1GB",
     "min_wal_size": "128MB",
     "checkpoint_timeout": "15min",
-    # A young cluster writes its log into new files, later into old ones. Filling each with zeros first takes a sixth of PostgreSQL's
-    # CPU while a burst of messages makes them, and on the file systems of today spares nothing.
+    # A young cluster writes its log into new files, later into old ones. Filling each with zeros first takes a sixth of its CPU
+    # while a burst of messages makes them, and on the file systems of today spares nothing.
     "wal_init_zero": "off",
     "jit": "off",  # the queries are short; compiling one takes longer than running it
     "timezone": "UTC",

@@ -68,7 +68,9 @@ class HttpSettings(Group):
 
 class SecuritySettings(Group):
     master_key: SecretStr = Field(description="32 bytes in base64; seals the numbers' secrets (AES-256-GCM).")
-    internal_token: SecretStr = Field(description="Shared by the services: the archive answers nobody without it.")
+    internal_token: SecretStr = Field(
+        description="Shared by the services: the archive and the scheduler answer nobody without it."
+    )
 
     @field_validator("master_key")
     @classmethod

@@ -9,12 +9,12 @@ from services.archive.consumers import SUBSCRIPTIONS, subscriber
 from services.archive.jobs import jobs
 from services.archive.record import Recorder
 from services.archive.routes import conversations, search
-from services.archive.routes.access import internal
 from services.archive.routes.cursor import Cursors
 from services.archive.settings import Settings
 from shared.bus.interface import Bus
 from shared.clock import SystemClock
 from shared.db.pool import check, open_pool
+from shared.http.internal import internal
 from shared.http.routes import Access
 from shared.http.server import HttpServer
 from shared.run import Component

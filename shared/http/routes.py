@@ -77,4 +77,6 @@ class Route:
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 TENANT_ID: Final = web.RequestKey("tenant_id", str)
 """Set by the tenant authenticator; the canonical log line and the server span carry it."""
+CLIENT_ID: Final = web.RequestKey("client_id", str)
+"""The id of the API key, set by the gateway's tenant authenticator."""
 ROUTE: Final = web.RequestKey("route", Route)

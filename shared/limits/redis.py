@@ -54,10 +54,12 @@ class RedisLimiter(GroupedLimiter):
         redis: Redis,
         clock: Clock,
         *,
-        local_share: float = LOCAL_SHARE,
+        local_share: float | None = LOCAL_SHARE,
         microseconds: Callable[[], int] | None = None,
     ) -> None:
-        """`redis` should have short timeouts and not retry. `microseconds` is for tests: it stands for the server's clock."""
+        """`redis` should have short timeouts and not retry. `local_share` None gives each process the whole limits while Redis is
+        away, bursts included: for limits that guard nobody but us. `microseconds` is for tests: it stands for the server's
+        clock."""
         self._redis = redis
         self._clock = clock
         self._local_share = local_share

@@ -114,14 +114,18 @@ def _settings(
             telemetry=telemetry,
             db=database.settings_for("gateway"),
             http=HttpSettings(host=HOST, port=ports["gateway"]),
+            redis=RedisSettings(url=redis_url),
             security=security,
             gateway=services.gateway.settings.GatewaySettings(
-                archive_url=f"http://{HOST}:{ports['archive']}", provider_origins=f"http://{HOST}:*"
+                archive_url=f"http://{HOST}:{ports['archive']}",
+                scheduler_url=f"http://{HOST}:{ports['scheduler']}",
+                provider_origins=f"http://{HOST}:*",
             ),
         ),
         scheduler=services.scheduler.settings.Settings(
             bus=bus,
             db=database.settings_for("scheduler"),
+            security=services.scheduler.settings.SchedulerSecuritySettings(internal_token=token),
             scheduler=services.scheduler.settings.SchedulerSettings(host=HOST, port=ports["scheduler"]),
         ),
         sender=services.sender.settings.Settings(

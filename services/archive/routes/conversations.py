@@ -17,11 +17,11 @@ from services.archive.payloads import (
     LastEntry,
     PageQuery,
 )
-from services.archive.routes.access import tenant_of
 from services.archive.routes.cursor import Cursors
 from services.archive.store import read
 from shared.db.pool import Pool
 from shared.errors import Rejected
+from shared.http.internal import tenant_of
 from shared.http.problem import Problem
 from shared.http.requests import read_query
 from shared.http.responses import json_response

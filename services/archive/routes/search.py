@@ -10,11 +10,11 @@ from services.archive.domain.query import Query, parse
 from services.archive.domain.reading import FoundEntry
 from services.archive.domain.snippet import excerpt
 from services.archive.payloads import HitPayload, SearchPage, SearchQuery, Snippet
-from services.archive.routes.access import tenant_of
 from services.archive.routes.cursor import Cursors
 from services.archive.search import search
 from shared.db.pool import Pool
 from shared.errors import FieldError, Rejected
+from shared.http.internal import tenant_of
 from shared.http.problem import Problem
 from shared.http.requests import read_query
 from shared.http.responses import json_response

@@ -14,8 +14,12 @@ from shared.db.queries import Queries
 from tests.support.database import Database
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-FILES: Final = sorted(ROOT.glob("services/*/store/queries.sql"))
-SHARED: Final = sorted(ROOT.glob("shared/**/*queries.sql"))
+FILES: Final = sorted(ROOT.glob("services/*/store/*.sql"))
+SHARED: Final = {
+    ROOT / "shared" / "bus" / "outbox_queries.sql": OWNERS,
+    ROOT / "shared" / "idempotency_queries.sql": ("gateway", "scheduler"),
+}
+"""By the services that have their tables."""
 
 
 async def connect(database: Database, service: str) -> asyncpg.Connection[asyncpg.Record]:
@@ -24,13 +28,15 @@ async def connect(database: Database, service: str) -> asyncpg.Connection[asyncp
 
 def test_every_service_with_a_schema_has_its_queries_here() -> None:
     assert {path.parts[-3] for path in FILES} == set(OWNERS)
+    assert set(SHARED) == set(ROOT.glob("shared/**/*queries.sql"))
 
 
 @pytest.mark.parametrize("service", OWNERS)
 async def test_every_query_prepares_as_the_services_own_role(service: str, database: Database) -> None:
     connection = await connect(database, service)
     try:
-        for path in [ROOT / "services" / service / "store" / "queries.sql", *SHARED]:
+        own = [path for path in FILES if path.parts[-3] == service]
+        for path in own + [path for path, services in SHARED.items() if service in services]:
             for name, text in Queries(path).items():
                 try:
                     await connection.prepare(text)
@@ -85,6 +91,9 @@ async def plan(connection: asyncpg.Connection[asyncpg.Record], text: str, *argum
         ("sender", "expired_attempts", (100,), "attempts_submitting"),
         ("sender", "open_attempts_of", ("snd_x",), "attempts_"),
         ("gateway", "select_messages", ("tnt", "~", 50), "messages_"),
+        ("gateway", "search_messages", ("tnt", "~", 50, 20_000, "sent", "+1", "num"), "messages_pkey"),
+        ("gateway", "search_messages_of_run", ("tnt", "~", 50, 20_000, None, "+1", None, None, "run"), "messages_run"),
+        ("gateway", "search_messages_by_reference", ("tnt", "~", 50, 20_000, None, None, None, "r"), "messages_reference"),
         ("gateway", "select_numbers", ("tnt", "", 50), "numbers_tenant"),
         ("gateway", "claim_webhooks", (32, 1_000), "webhooks_waiting"),
         ("gateway", "verify_token_known", (b"x",), "numbers_verify_token"),

@@ -1,4 +1,4 @@
-"""Who may ask: the gateway, which knows the tenant, and nobody else."""
+"""Who may ask an inner service: the gateway, which knows the tenant, and nobody else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from shared.http.routes import TENANT_ID, Authenticator
 from shared.ids import TenantId, is_id
 
 TENANT_HEADER: Final = "X-Chasqui-Tenant"
+CLIENT_HEADER: Final = "X-Chasqui-Client"
+"""The id of the API key that was shown to the gateway."""
 
 
 def internal(token: SecretStr) -> Authenticator:
@@ -22,7 +24,7 @@ def internal(token: SecretStr) -> Authenticator:
     async def authenticate(request: web.Request) -> None:
         given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if not hmac.compare_digest(given, expected):
-            raise Rejected("auth.invalid", "The archive answers the gateway only.", status=401)
+            raise Rejected("auth.invalid", "This service answers the gateway only.", status=401)
         tenant = request.headers.get(TENANT_HEADER, "")
         if not is_id(tenant, "tnt"):
             raise Rejected("tenant.missing", f"`{TENANT_HEADER}` must name the tenant.", status=400)
@@ -32,5 +34,5 @@ def internal(token: SecretStr) -> Authenticator:
 
 
 def tenant_of(request: web.Request) -> TenantId:
-    """The tenant whose memory is asked for."""
+    """The tenant in whose name the gateway asks."""
     return TenantId(request[TENANT_ID])
