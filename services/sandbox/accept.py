@@ -36,6 +36,8 @@ def accept(world: World, number: Number, message: Outgoing) -> Prompt:
         not conduct.refuses_every_second or world.turns.is_odd((number.line.phone_number_id, recipient))
     ):
         raise _refused(world, conduct.refusal)
+    if message.template is not None:
+        world.templates.check(number.line.waba_id, message.template, is_strict=behaviour.strict_templates)
     fate, is_accepted = conduct.fate, conduct.is_accepted
     own = number.spec.faults
     if (world.is_faulty or own is not None) and (fault := draw(world, own)) is not None:

@@ -14,6 +14,7 @@ from services.sandbox.routes.control import Control
 from services.sandbox.routes.messages import Messages
 from services.sandbox.routes.nodes import Nodes
 from services.sandbox.routes.paths import Paths
+from services.sandbox.routes.templates import TemplateRoutes
 from services.sandbox.server import GraphServer
 from services.sandbox.settings import Settings
 from services.sandbox.timers import Timers
@@ -52,7 +53,9 @@ async def build(stack: AsyncExitStack, settings: Settings, tracing: Tracing) -> 
 
     twilio = Twilio(world)
     stack.callback(twilio.close)
-    paths = Paths(Messages(world, tracing), Nodes(world), Control(world, twilio.control), twilio.handle)
+    templates = TemplateRoutes(world)
+    control = Control(world, {"twilio": twilio.control, "templates": templates.control})
+    paths = Paths(Messages(world, tracing), Nodes(world), templates, control, twilio.handle)
     server = GraphServer(paths.handle, host=own.host, port=own.port)
     await server.open(stack)
     return [server, webhooks, *twilio.components]

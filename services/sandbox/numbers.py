@@ -195,6 +195,19 @@ class Numbers:
             raise unknown_object(phone_number_id, method)
         raise GraphError(10, f"The access token has no permission for the phone number {phone_number_id}.")
 
+    def authorize_account(self, waba_id: str, header: str | None, query_token: str | None, method: str) -> None:
+        """Whether one of the two credentials is that of a number of the account. Raises `GraphError` as `authorize`."""
+        own = [number.line.phone_number_id for number in self._numbers.values() if number.line.waba_id == waba_id]
+        refusal: GraphError | None = None
+        for phone_number_id in own or [waba_id]:
+            try:
+                self.authorize(phone_number_id, header, query_token, method)
+                return
+            except GraphError as error:
+                refusal = error
+        assert refusal is not None
+        raise refusal
+
 
 def _rate(spec: NumberSpec, kind: LimitKind) -> NumberRate | WindowRate:
     return (WindowRate if kind == "window" else NumberRate)(spec.messages_per_second)

@@ -14,6 +14,7 @@ from services.sandbox.domain.recent import Recent
 from services.sandbox.domain.updates import Accepted
 from services.sandbox.ledger import Ledger
 from services.sandbox.numbers import Numbers
+from services.sandbox.templates import Templates
 from services.sandbox.timers import Timers
 from services.sandbox.webhooks import WebhookSender
 from shared.clock import Clock
@@ -64,6 +65,7 @@ class World:
     is_slow: bool = field(init=False)
     """Whether answers take time at all."""
     ids: random.Random = field(default_factory=random.Random)
+    templates: Templates = field(default_factory=Templates)
     turns: Turns = field(default_factory=Turns)
     windows: Recent = field(default_factory=lambda: Recent(WINDOWS_REMEMBERED))
     """Open customer service windows, by `window_of`."""

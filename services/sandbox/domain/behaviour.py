@@ -51,6 +51,10 @@ class Behaviour(BaseModel):
     """HTTP status of the codes that mean "too many"."""
     retry_after_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
     """`Retry-After` of those; 0 sends none, as Meta."""
+    strict_templates: bool = False
+    """A message of a template that the sandbox does not know is refused with 132001."""
+    templates_approved: bool = True
+    """A template that is created is approved at once; off: it is PENDING until the control API says otherwise."""
     faults: Faults = Faults()
     webhooks: WebhookFaults = WebhookFaults()
     seed: int | None = None

@@ -45,8 +45,10 @@ KINDS: Final = MappingProxyType(
         131051: ErrorKind(400, "Unsupported message type"),
         131056: ErrorKind(400, "(Business Account, Consumer Account) pair rate limit hit"),
         131057: ErrorKind(500, "Account in maintenance mode"),
+        132000: ErrorKind(400, "Number of parameters does not match the expected number of params"),
         132001: ErrorKind(404, "Template name does not exist in the translation"),
         132015: ErrorKind(400, "Template is paused"),
+        132016: ErrorKind(400, "Template is disabled"),
         133010: ErrorKind(400, "Phone number not registered"),
     }
 )
@@ -72,6 +74,7 @@ DETAILS: Final = MappingProxyType(
         131057: "Business Account is in maintenance mode.",
         132001: "The template does not exist in the language, or has not been approved.",
         132015: "Template is paused due to low quality, so it cannot be sent in a template message.",
+        132016: "Template has been paused too many times due to low quality and is now permanently disabled.",
         133010: "Phone number not registered on the WhatsApp Business Platform.",
     }
 )

@@ -27,6 +27,15 @@ _USER_ID: Final = re.compile(r"[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}")
 _GROUP_ID: Final = re.compile(r"[A-Za-z0-9_=.-]{1,128}")
 
 
+@dataclass(frozen=True, slots=True)
+class TemplateUse:
+    """The template that a message is of, with the components it gives."""
+
+    name: str
+    language: str
+    components: Any
+
+
 @dataclass(slots=True)
 class Outgoing:
     """A message that passed. `recipient` is digits, or the business-scoped user id where `is_user_id`; `to` is as sent."""
@@ -37,6 +46,7 @@ class Outgoing:
     type: str
     text: str | None
     callback_data: str | None
+    template: TemplateUse | None = None
 
 
 @dataclass(slots=True)
@@ -71,7 +81,8 @@ def parse(body: object) -> Outgoing | ReadReceipt:
     if type_ == "text":
         return Outgoing(to, recipient, is_user_id, type_, _text(body), callback_data)
     _CHECKS[type_](body, type_)
-    return Outgoing(to, recipient, is_user_id, type_, None, callback_data)
+    use = _use(body) if type_ == "template" else None
+    return Outgoing(to, recipient, is_user_id, type_, None, callback_data, use)
 
 
 def normalise_phone(value: str) -> str | None:
@@ -159,6 +170,12 @@ def _template(body: Mapping[str, Any], type_: str) -> None:
         raise bad_parameter("Param template['components'] must be an array.")
     for index, component in enumerate(components):
         _component(component, f"template.components[{index}]")
+
+
+def _use(body: Mapping[str, Any]) -> TemplateUse:
+    """Of a template that was checked."""
+    template = _object(body, "template")
+    return TemplateUse(template["name"], _object(template, "language")["code"], template.get("components"))
 
 
 _BUTTON_INDEXES: Final = frozenset("0123456789")

@@ -80,7 +80,16 @@ class InboundUpdate(NamedTuple):
     timestamp: int
 
 
-Update = StatusUpdate | InboundUpdate
+class AccountUpdate(NamedTuple):
+    """Something about an account, not about a number's messages. `value` is JSON in Meta's style."""
+
+    waba_id: str
+    field: str
+    value: str
+    timestamp: int
+
+
+Update = StatusUpdate | InboundUpdate | AccountUpdate
 
 
 def name_of(digits: str) -> str:
@@ -95,6 +104,8 @@ def size_bound(update: Update) -> int:
     """
     if isinstance(update, InboundUpdate):
         return 600 + 12 * (len(update.text) + len(update.name))
+    if isinstance(update, AccountUpdate):
+        return 200 + len(update.value)
     return 1000 + 12 * len(update.message.callback_data or "")
 
 
@@ -113,7 +124,11 @@ def payload(updates: Iterable[Update]) -> bytes:
     statuses: dict[Line, _Change] = {}
     messages: dict[Line, _Change] = {}
     changes: list[tuple[Line, str, _Change]] = []
+    accounts: list[str] = []
     for update in updates:
+        if isinstance(update, AccountUpdate):
+            accounts.append(_entry(update))
+            continue
         is_status = isinstance(update, StatusUpdate)
         line = update.message.line if isinstance(update, StatusUpdate) else update.line
         kind = statuses if is_status else messages
@@ -128,8 +143,16 @@ def payload(updates: Iterable[Update]) -> bytes:
     entries: dict[str, list[str]] = {}
     for line, name, change in changes:
         entries.setdefault(line.waba_id, []).append(_change(line, name, change))
-    written = ",".join(f'{{"id":"{waba_id}","changes":[{",".join(texts)}]}}' for waba_id, texts in entries.items())
+    written = ",".join(
+        [*(f'{{"id":"{waba_id}","changes":[{",".join(texts)}]}}' for waba_id, texts in entries.items()), *accounts]
+    )
     return f'{{"object":"whatsapp_business_account","entry":[{written}]}}'.encode("ascii")
+
+
+def _entry(update: AccountUpdate) -> str:
+    """An entry of its own: only those that are not about messages have a time."""
+    change = f'{{"value":{update.value},"field":"{update.field}"}}'
+    return f'{{"id":"{update.waba_id}","time":{update.timestamp},"changes":[{change}]}}'
 
 
 def _change(line: Line, name: str, change: _Change) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Final, TypeVar
 
@@ -25,6 +25,9 @@ M = TypeVar("M", bound=BaseModel)
 MAX_PAGE: Final = 10_000
 MAX_RATE_SECONDS: Final = 3600
 
+Part = Callable[[Request, Sequence[str]], Answer | None]
+"""What serves a part of the paths; None where it knows no such path."""
+
 _GRAPH_ID: Final = TypeAdapter(GraphId)
 _SUCCESS: Final = plain_json({"success": True})
 
@@ -43,9 +46,9 @@ class Inbound(BaseModel):
 class Control:
     """The control API; answers are plain JSON, errors are Graph errors like all others."""
 
-    def __init__(self, world: World, twilio: Callable[[Request, Sequence[str]], Answer]) -> None:
+    def __init__(self, world: World, parts: Mapping[str, Part]) -> None:
         self._world = world
-        self._twilio = twilio
+        self._parts = parts
 
     def handle(self, request: Request, segments: Sequence[str]) -> Answer:
         match segments:
@@ -53,8 +56,8 @@ class Control:
                 answer = self._ledger(request, rest)
             case ["numbers", *rest]:
                 answer = self._numbers(request, rest)
-            case ["twilio", *rest]:
-                answer = self._twilio(request, rest)
+            case [name, *rest] if name in self._parts:
+                answer = self._parts[name](request, rest)
             case ["behaviour"]:
                 answer = self._behaviour(request)
             case ["limits"]:
@@ -118,9 +121,9 @@ class Control:
             case "GET":
                 pass
             case "PUT":
-                world.behave(_changed(world.initial_behaviour, world.initial_behaviour.model_dump(), _object(request)))
+                world.behave(changed(world.initial_behaviour, world.initial_behaviour.model_dump(), json_object(request)))
             case "PATCH":
-                world.behave(_changed(world.behaviour, world.behaviour.model_dump(), _object(request)))
+                world.behave(changed(world.behaviour, world.behaviour.model_dump(), json_object(request)))
             case _:
                 return None
         return plain_json(world.behaviour.model_dump())
@@ -138,7 +141,7 @@ class Control:
         return None
 
     def _inbound(self, request: Request) -> Answer:
-        inbound = _valid(Inbound, request.body)
+        inbound = valid(Inbound, request.body)
         first = next((number.line.phone_number_id for number in self._world.numbers.all()), "")
         number = self._number(inbound.phone_number_id or first)
         return plain_json({"id": write(self._world, number, inbound.from_, None, inbound.text, name=inbound.name)})
@@ -158,9 +161,9 @@ class Control:
                     _GRAPH_ID.validate_python(phone_number_id)
                 except ValidationError:
                     raise GraphError(100, "phone_number_id: must be 1 to 20 digits.") from None
-                return plain_json(world.numbers.put(phone_number_id, _valid(NumberSpec, request.body), now).public())
+                return plain_json(world.numbers.put(phone_number_id, valid(NumberSpec, request.body), now).public())
             case "PATCH", [phone_number_id]:
-                return self._change_number(self._number(phone_number_id), _object(request), now)
+                return self._change_number(self._number(phone_number_id), json_object(request), now)
             case "DELETE", [phone_number_id]:
                 world.numbers.remove(self._number(phone_number_id).line.phone_number_id)
                 return _SUCCESS
@@ -173,7 +176,7 @@ class Control:
         ends_at = number.state_ends_at
         if "state" in changes:
             changes.setdefault("state_seconds", None)
-        spec = _changed(number.spec, number.spec.told(), changes)
+        spec = changed(number.spec, number.spec.told(), changes)
         self._world.numbers.change(number, spec, now)
         if "state_seconds" not in changes:
             number.state_ends_at = ends_at
@@ -190,7 +193,7 @@ class Control:
         return number
 
 
-def _object(request: Request) -> dict[str, Any]:
+def json_object(request: Request) -> dict[str, Any]:
     """The body's members. Raises `GraphError` where it is no JSON object."""
     try:
         members = orjson.loads(request.body)
@@ -201,12 +204,12 @@ def _object(request: Request) -> dict[str, Any]:
     return members
 
 
-def _changed(before: M, members: dict[str, Any], changes: dict[str, Any]) -> M:
-    """A value like `before`, whose members are `members`, with some changed. Raises as `_valid`."""
-    return _valid(type(before), orjson.dumps({**members, **changes}))
+def changed(before: M, members: dict[str, Any], changes: dict[str, Any]) -> M:
+    """A value like `before`, whose members are `members`, with some changed. Raises as `valid`."""
+    return valid(type(before), orjson.dumps({**members, **changes}))
 
 
-def _valid(model: type[M], raw: bytes) -> M:
+def valid(model: type[M], raw: bytes) -> M:
     """Raises `GraphError` with a sentence per fault, none of which quotes a value."""
     try:
         return model.model_validate_json(raw)

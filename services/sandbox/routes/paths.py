@@ -16,6 +16,7 @@ from services.sandbox.request import Request
 from services.sandbox.routes.control import Control
 from services.sandbox.routes.messages import Messages
 from services.sandbox.routes.nodes import Nodes
+from services.sandbox.routes.templates import TemplateRoutes
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +27,10 @@ _HEALTHY: Final = response(200, orjson.dumps({"status": "ok"}))
 class Paths:
     """The sandbox's one handler. Every failure is a Graph error; nothing else leaves it."""
 
-    def __init__(self, messages: Messages, nodes: Nodes, control: Control, twilio: Handler) -> None:
+    def __init__(self, messages: Messages, nodes: Nodes, templates: TemplateRoutes, control: Control, twilio: Handler) -> None:
         self._messages = messages
         self._nodes = nodes
+        self._templates = templates
         self._control = control
         self._twilio = twilio
 
@@ -55,6 +57,8 @@ class Paths:
                 return self._control.handle(request, rest)
             case _, ["2010-04-01", *_]:
                 return self._twilio(request)
+            case _, [waba_id, "message_templates"]:
+                return self._templates.graph(request, waba_id[:64])
             case "GET", [phone_number_id]:
                 return self._nodes.get(request, phone_number_id)
             case _, [phone_number_id, edge, *_]:
