@@ -2,72 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.gateway.domain import admission
+from services.gateway.domain.contact import Contact
 from services.gateway.domain.message import Message
+from services.gateway.domain.rendering import Fault, Named
 from services.gateway.domain.status import Status
-from services.gateway.numbers import NumberDirectory
-from services.gateway.payloads import SendMessage
+from services.gateway.lookups import Known
+from services.gateway.payloads import ContactTo, NeededConsent, SendMessage, content_faults
 from services.gateway.store import messages as store
+from services.gateway.templates import parameter_faults
 from shared.batching import Batcher, Full
 from shared.bus.outbox import Outbox, Unit
 from shared.clock import Clock
 from shared.errors import FieldError, Rejected
-from shared.ids import MessageId, NumberId, TenantId, new_id
+from shared.events.catalogue import Content
+from shared.ids import MessageId, TenantId, new_id
 
 ACCEPT_BATCH: Final = 256
 MAX_WAITING: Final = 5_000
 """Requests waiting for a transaction; beyond it callers are told to come back."""
 
-Numbers = Mapping[str | None, NumberId | FieldError]
-"""What each `from` stands for."""
+_NO_PHONE_NUMBER: Final = FieldError("/to", "phone.invalid", "must be a phone number with + and country code, 7 to 15 digits")
+_NO_SUCH_CONTACT: Final = FieldError("/to/contact_id", "contact.unknown", "is not a contact of yours")
+_WITHOUT_PHONE: Final = FieldError("/to/contact_id", "contact.no_phone", "is a contact without a phone number")
+_VARIABLES_OF_NOTHING: Final = FieldError("/variables", "field.surplus", "go together with template_id")
 
 
 class Acceptance:
     """Admits and stores. `singles` is the component that carries the shared transactions."""
 
-    def __init__(self, outbox: Outbox, numbers: NumberDirectory, clock: Clock) -> None:
+    def __init__(self, outbox: Outbox, clock: Clock) -> None:
         self._outbox = outbox
-        self._numbers = numbers
         self._clock = clock
         self.singles: Batcher[Message, None] = Batcher(
             "gateway.accept", self._store_all, max_items=ACCEPT_BATCH, max_waiting=MAX_WAITING, concurrency=2
         )
 
-    async def numbers_for(self, tenant_id: TenantId, bodies: Iterable[SendMessage]) -> Numbers:
-        """The numbers that the bodies' messages go out from, to be looked up before `admit` is called in a transaction."""
-        return await self._numbers.choose(tenant_id, (body.from_ for body in bodies))
-
     def admit(
-        self, tenant_id: TenantId, body: SendMessage, numbers: Numbers, traceparent: str | None
+        self, tenant_id: TenantId, body: SendMessage, known: Known, traceparent: str | None
     ) -> Message | list[FieldError]:
         """The message that `body` asks for, or what is wrong with it now. Stores nothing."""
         faults: list[FieldError] = []
-        recipient = admission.normalized_phone(body.to)
-        if recipient is None:
-            faults.append(FieldError("/to", "phone.invalid", "must be a phone number with + and country code, 7 to 15 digits"))
-        faults.extend(admission.content_faults(body.type, {"text": body.text, "template": body.template}))
-        if body.template is not None and body.template.components is not None:
-            faults.extend(admission.json_faults(body.template.components, "/template/components"))
+        contact = known.contacts.get(body.to.contact_id) if isinstance(body.to, ContactTo) else None
+        recipient = _recipient(body.to, contact)
+        if isinstance(recipient, FieldError):
+            faults.append(recipient)
+        if body.template_id is None:
+            content = _content(body, known)
+        else:
+            to = "" if isinstance(recipient, FieldError) else recipient
+            content = _rendered(body, body.template_id, known, _reader(to, body.variables or {}, contact))
+        if isinstance(content, list):
+            faults.extend(content)
         now = self._clock.now()
         moments = admission.moments(body.scheduled_time, body.expires_at, now)
         if isinstance(moments, FieldError):
             faults.append(moments)
-        number_id = numbers[body.from_]
+        number_id = known.numbers[body.from_]
         if isinstance(number_id, FieldError):
             faults.append(number_id)
-        if faults or recipient is None or isinstance(moments, FieldError) or isinstance(number_id, FieldError):
+        if (
+            faults
+            or isinstance(recipient, FieldError)
+            or isinstance(content, list)
+            or isinstance(moments, FieldError)
+            or isinstance(number_id, FieldError)
+        ):
             return faults
-        part = body.text if body.type == "text" else body.template
-        assert part is not None  # content_faults has looked
         return Message(
             id=MessageId(new_id("msg")),
             tenant_id=tenant_id,
             number_id=number_id,
             recipient=recipient,
-            content={"type": body.type, body.type: part.model_dump(mode="json", exclude_none=True)},
+            content=content,
             tier=body.priority.tier,
             status=Status.SCHEDULED if moments.is_scheduled else Status.ACCEPTED,
             accepted_at=now,
@@ -77,6 +87,8 @@ class Acceptance:
             reference=body.reference,
             metadata=body.metadata,
             traceparent=traceparent,
+            needs_consent=body.consent is NeededConsent.REQUIRED,
+            contact_id=None if contact is None else contact.id,
         )
 
     async def accept(self, message: Message) -> None:
@@ -104,3 +116,47 @@ def rejected(faults: Sequence[FieldError]) -> Rejected:
     """The answer to a message with faults."""
     count = "1 field is" if len(faults) == 1 else f"{len(faults)} fields are"
     return Rejected("request.invalid", f"{count} wrong; see errors.", errors=faults)
+
+
+def _recipient(to: str | ContactTo, contact: Contact | None) -> str | FieldError:
+    """The phone number that a message goes to."""
+    if isinstance(to, str):
+        return admission.normalized_phone(to) or _NO_PHONE_NUMBER
+    if contact is None:
+        return _NO_SUCH_CONTACT
+    return contact.identifiers.get("phone") or _WITHOUT_PHONE
+
+
+def _content(body: SendMessage, known: Known) -> Content | list[FieldError]:
+    """What the body says itself, or what is wrong with that."""
+    if body.type == "text" and body.text is not None and body.template is None and body.variables is None:
+        return {"type": "text", "text": body.text.model_dump(mode="json", exclude_none=True)}  # as most do
+    faults = list(content_faults(body))
+    if body.variables is not None:
+        faults.append(_VARIABLES_OF_NOTHING)
+    part = body.text if body.type == "text" else body.template
+    if faults or part is None:
+        return faults
+    content = {"type": body.type, body.type: part.model_dump(mode="json", exclude_none=True)}
+    return content if body.template is None else parameter_faults(known.shapes, content) or content
+
+
+def _rendered(body: SendMessage, template_id: str, known: Known, reader: Named) -> Content | list[FieldError]:
+    """What a template says to this reader, or why it cannot."""
+    faults = [
+        FieldError(f"/{name}", "field.surplus", "does not go together with template_id")
+        for name in ("text", "template")
+        if getattr(body, name) is not None
+    ]
+    renderer = known.renderers[template_id]
+    content = renderer if isinstance(renderer, Fault) else renderer.render_variant(0, reader)
+    if isinstance(content, Fault):
+        faults.append(FieldError(content.pointer or "/template_id", content.code, content.detail))
+        return faults
+    return faults or content
+
+
+def _reader(to: str, variables: Mapping[str, str], contact: Contact | None) -> Named:
+    if contact is None:
+        return Named(to, variables=variables)
+    return Named(to, contact.name, contact.language, contact.attributes, variables)

@@ -7,28 +7,47 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from services.gateway.accept import Acceptance
+from services.gateway.client_rate import ClientRate
 from services.gateway.connections import Connections
 from services.gateway.consumers import SUBSCRIPTIONS, subscribers
+from services.gateway.contact_import import Imports
 from services.gateway.domain.origins import Origins
+from services.gateway.forward import Door
+from services.gateway.groups import Groups
 from services.gateway.ingest import Intake
-from services.gateway.jobs import jobs, reader_job
+from services.gateway.jobs import import_job, jobs, reader_job, template_job
+from services.gateway.lookups import Lookups
 from services.gateway.numbers import NumberDirectory
-from services.gateway.routes.archive import ArchiveRoutes
+from services.gateway.requested import Requests
+from services.gateway.routes import archive, campaigns
+from services.gateway.routes.contact_imports import ContactImportRoutes
+from services.gateway.routes.contacts import ContactRoutes
+from services.gateway.routes.drafts import DraftRoutes
+from services.gateway.routes.groups import GroupRoutes
 from services.gateway.routes.messages import MessageRoutes
 from services.gateway.routes.numbers import NumberRoutes
+from services.gateway.routes.schedules import ScheduleRoutes
+from services.gateway.routes.segments import SegmentRoutes
+from services.gateway.routes.settings import SettingsRoutes
+from services.gateway.routes.templates import TemplateRoutes
 from services.gateway.routes.twilio import TwilioRoutes
 from services.gateway.routes.webhooks import WebhookRoutes
 from services.gateway.settings import Settings
+from services.gateway.template_sync import TemplateSync
+from services.gateway.templates import TemplateDirectory
 from services.gateway.tenants import Authenticator
 from services.gateway.twilio import TwilioIntake
 from shared.auth.seal import Sealer
 from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox
+from shared.cache import Cache
 from shared.clock import SystemClock
 from shared.db.pool import check, open_pool
 from shared.http.client import open_client
 from shared.http.routes import Access, Route
 from shared.http.server import HttpServer
+from shared.limits.redis import RedisLimiter
+from shared.redis import open_redis
 from shared.run import Component
 from shared.telemetry.tracing import Tracing
 
@@ -42,6 +61,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     clock = SystemClock()
     sealer = Sealer(settings.security.master_key.get_secret_value())
     pool = await stack.enter_async_context(open_pool(settings.db, "gateway"))
+    redis = await stack.enter_async_context(open_redis(settings.redis))
     session = await stack.enter_async_context(open_client())
     await bus.declare(SUBSCRIPTIONS)
     outbox = Outbox(pool, bus, service="gateway")
@@ -53,15 +73,36 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         clock,
         public_url,
     )
-    acceptance = Acceptance(outbox, directory, clock)
+    acceptance = Acceptance(outbox, clock)
+    lookups = Lookups(pool, directory, TemplateDirectory(pool, clock))
     reader = reader_job(outbox, directory, tracing)
     intake = Intake(pool, directory, reader.wake)
+    groups = Groups(pool, Cache(redis))
+    imports = Imports(outbox, pool, clock)
+    importer = import_job(imports)
+    template_reader = template_job(TemplateSync(pool, outbox, session, sealer, connections.origins, clock))
+
+    def door(service: str, url: str) -> Door:
+        return Door(session, service, url, settings.security.internal_token.get_secret_value())
+
+    scheduler = door("scheduler", settings.gateway.scheduler_url)
+    limiter = RedisLimiter(redis, clock, local_share=None)
+
     routes = public_routes(
-        MessageRoutes(acceptance, outbox, pool),
-        NumberRoutes(outbox, pool, connections, directory),
-        ArchiveRoutes(session, settings.gateway.archive_url, settings.security.internal_token.get_secret_value()),
-        WebhookRoutes(intake, pool),
-        TwilioRoutes(TwilioIntake(intake, directory, public_url, clock)),
+        MessageRoutes(acceptance, lookups, outbox, pool).routes(),
+        NumberRoutes(outbox, pool, connections, directory).routes(),
+        ContactRoutes(outbox, pool, clock, groups).routes(),
+        ContactImportRoutes(outbox, pool, imports, importer.wake).routes(),
+        GroupRoutes(outbox, pool, groups).routes(),
+        SegmentRoutes(outbox, pool).routes(),
+        TemplateRoutes(outbox, pool, template_reader).routes(),
+        DraftRoutes(outbox, pool).routes(),
+        SettingsRoutes(outbox, pool).routes(),
+        ScheduleRoutes(scheduler, ClientRate(limiter, "schedules", settings.gateway.schedules_per_minute)).routes(),
+        campaigns.routes(scheduler),
+        archive.routes(door("archive", settings.gateway.archive_url)),
+        WebhookRoutes(intake, pool).routes(),
+        TwilioRoutes(TwilioIntake(intake, directory, public_url, clock)).routes(),
     )
     http = HttpServer(
         "gateway",
@@ -82,15 +123,15 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         http,
         acceptance.singles,
         intake.writes,
-        *subscribers(bus, outbox, connections, tracing),
+        *subscribers(bus, outbox, connections, Requests(outbox, directory, clock), tracing),
         reader,
+        importer,
+        template_reader,
         *jobs(pool),
         outbox,
     ]
 
 
-def public_routes(
-    messages: MessageRoutes, numbers: NumberRoutes, archive: ArchiveRoutes, webhooks: WebhookRoutes, twilio: TwilioRoutes
-) -> Sequence[Route]:
+def public_routes(*parts: Sequence[Route]) -> Sequence[Route]:
     """The whole public API, in the order of its reference."""
-    return [*messages.routes(), *numbers.routes(), *archive.routes(), *webhooks.routes(), *twilio.routes()]
+    return [route for part in parts for route in part]

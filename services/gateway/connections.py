@@ -19,7 +19,7 @@ from shared.auth.seal import Sealer
 from shared.bus.outbox import Unit
 from shared.clock import Clock
 from shared.errors import FieldError, Rejected
-from shared.events.catalogue import NumberConnected, NumberPaused, Profile, Provider
+from shared.events.catalogue import NumberConnected, NumberPaused, Profile, Provider, WindowPolicy
 from shared.ids import NumberId, TenantId, new_id
 
 PAUSED_BY_TENANT: Final = "number.paused"
@@ -64,6 +64,7 @@ class Connections:
             body.calls_per_hour,
             body.portfolio_id,
             body.unique_users_per_day,
+            body.window_policy,
             self._seal(tenant_id, number_id, "access_token", body.access_token),
             self._seal(tenant_id, number_id, "app_secret", secret),
             None if body.verify_token is None else token_digest(body.verify_token.get_secret_value()),
@@ -169,6 +170,8 @@ class Connections:
                 portfolio_id=row["portfolio_id"],
                 unique_users_per_day=row["unique_users_per_day"],
                 paused=row["paused_code"],
+                window_policy=WindowPolicy(row["window_policy"]),
+                connected_at=row["created_at"],
             )
         )
 

@@ -6,16 +6,23 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.gateway.connections import Connections
+from services.gateway.expand import answer
+from services.gateway.requested import Requests
 from services.gateway.track import track
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.outbox import Outbox
 from shared.bus.subscriber import Subscriber
 from shared.events.catalogue import (
+    AudienceWanted,
     MessageCanceled,
     MessageDeferred,
     MessageExpired,
     MessageFailed,
+    MessageHeld,
+    MessageRefused,
+    MessageRequested,
     MessageSent,
+    MessageSuppressed,
     MessageUnsettled,
     NumberPaused,
 )
@@ -27,20 +34,40 @@ _POLICY: Final = RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300))
 
 TRACK: Final = Subscription(
     "gateway.track",
-    (MessageSent, MessageFailed, MessageDeferred, MessageUnsettled, MessageCanceled, MessageExpired),
+    (
+        MessageSent,
+        MessageFailed,
+        MessageDeferred,
+        MessageUnsettled,
+        MessageCanceled,
+        MessageExpired,
+        MessageSuppressed,
+        MessageRefused,
+        MessageHeld,
+    ),
     _POLICY,
     concurrency=1,  # two would wait for each other's rows: what is told of one message comes close together
     max_events=1_024,  # the more of a message's states come together, the fewer rows are written
 )
+REQUESTED: Final = Subscription("gateway.requested", (MessageRequested,), _POLICY, max_events=1_024)
+AUDIENCE: Final = Subscription("gateway.audience", (AudienceWanted,), _POLICY, max_events=8)  # a page takes a while
 NUMBERS: Final = Subscription("gateway.numbers", (NumberPaused,), _POLICY)
-SUBSCRIPTIONS: Final = (TRACK, NUMBERS)
+SUBSCRIPTIONS: Final = (TRACK, REQUESTED, AUDIENCE, NUMBERS)
 
 
-def subscribers(bus: Bus, outbox: Outbox, connections: Connections, tracing: Tracing) -> Sequence[Subscriber]:
+def subscribers(
+    bus: Bus, outbox: Outbox, connections: Connections, requests: Requests, tracing: Tracing
+) -> Sequence[Subscriber]:
     """One subscriber per subscription."""
 
     async def on_told(events: Sequence[Event]) -> None:
         await track(outbox, events)
+
+    async def on_requested(events: Sequence[Event]) -> None:
+        await requests.take([event for event in events if isinstance(event, MessageRequested)])
+
+    async def on_audience(events: Sequence[Event]) -> None:
+        await answer(outbox, [event for event in events if isinstance(event, AudienceWanted)])
 
     async def on_number(events: Sequence[Event]) -> None:
         async with outbox.transaction() as unit:
@@ -48,4 +75,9 @@ def subscribers(bus: Bus, outbox: Outbox, connections: Connections, tracing: Tra
                 if isinstance(event, NumberPaused):
                     await connections.pause_by_provider(unit, event)
 
-    return [Subscriber(bus, TRACK, on_told, tracing), Subscriber(bus, NUMBERS, on_number, tracing)]
+    return [
+        Subscriber(bus, TRACK, on_told, tracing),
+        Subscriber(bus, REQUESTED, on_requested, tracing),
+        Subscriber(bus, AUDIENCE, on_audience, tracing),
+        Subscriber(bus, NUMBERS, on_number, tracing),
+    ]

@@ -9,25 +9,27 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
-import asyncpg
 import orjson
 import structlog
 
+from services.gateway.consent import hear_messages, hear_preferences
 from services.gateway.domain import webhook
-from services.gateway.domain.state import Change, State, told
+from services.gateway.domain.state import Change, State, first_of, told
 from services.gateway.domain.status import Status
 from services.gateway.domain.webhook import Inbound, Reading, Report
 from services.gateway.numbers import NumberDirectory, WebhookSource
 from services.gateway.store import messages, webhooks
 from services.gateway.store.messages import Key
+from services.gateway.templates import take_notices
 from shared.auth.signatures import verify
 from shared.batching import Batcher, Full
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import Rejected
-from shared.events.catalogue import DeliveryStatus, MessageConfirmed, MessageReceived, MessageStatusChanged
+from shared.events.catalogue import DeliveryStatus, MessageConfirmed, MessageReceived, MessageStatusChanged, RunReported
 from shared.ids import MessageId, NumberId, TenantId
 from shared.telemetry.tracing import Tracing, is_sampled
 from shared.unavailable import is_unavailable
@@ -128,7 +130,7 @@ async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracin
     try:
         async with outbox.transaction() as unit:
             rows = await webhooks.claim(unit.connection, limit=limit, limit_bytes=READ_BYTES)
-            ids = [row["id"] for row in rows]
+            ids = [row.id for row in rows]
             await _read(unit, rows, numbers, tracing)
     except Exception as error:
         if not ids or is_unavailable(error):
@@ -141,7 +143,7 @@ async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracin
             for _ in ids:
                 await read_waiting(outbox, numbers, tracing, limit=1)
         return True
-    size = sum(len(row["body"]) for row in rows)
+    size = sum(len(row.body) for row in rows)
     if len(rows) == limit or size >= READ_BYTES:
         return True
     if size >= BUSY_BYTES:
@@ -149,27 +151,36 @@ async def read_waiting(outbox: Outbox, numbers: NumberDirectory, tracing: Tracin
     return False
 
 
-async def _read(unit: Unit, rows: Sequence[asyncpg.Record], numbers: NumberDirectory, tracing: Tracing) -> None:
+async def _read(unit: Unit, rows: Sequence[webhooks.Waiting], numbers: NumberDirectory, tracing: Tracing) -> None:
     if not rows:
         return
-    readings = {row["id"]: webhook.read(parsed(row["body"])) for row in rows}
+    readings = {row.id: webhook.read(parsed(row.body)) for row in rows}
     sources = await numbers.sources(set[str]().union(*(reading.phone_number_ids for reading in readings.values())))
     changes: dict[Name, list[Change]] = {}
     inbound: list[tuple[WebhookSource, Inbound, str | None]] = []
-    own: dict[str, set[str]] = {row["tenant_id"]: set() for row in rows}
+    own: dict[str, set[str]] = {row.tenant_id: set() for row in rows}
     for phone_number_id, source in sources.items():
         own.setdefault(source.tenant_id, set()).add(phone_number_id)
     for row in rows:
-        reading = readings[row["id"]]
+        reading = readings[row.id]
         # A number that nobody had when the payload was signed may be another tenant's by now.
-        reading.keep_only(own[row["tenant_id"]])
+        reading.keep_only(own[row.tenant_id])
         for report in reading.reports:
             if report.message_id is not None:
-                name = row["tenant_id"], report.message_id, sources[report.phone_number_id].number_id
+                name = row.tenant_id, report.message_id, sources[report.phone_number_id].number_id
                 changes.setdefault(name, []).append(_change(report))
-        inbound += [(sources[message.phone_number_id], message, row["traceparent"]) for message in reading.inbound]
+        inbound += [(sources[message.phone_number_id], message, row.traceparent) for message in reading.inbound]
     await _tell_reports(unit, changes, tracing)
-    await _tell_inbound(unit, inbound)
+    new = await _tell_inbound(unit, inbound)
+    switches = [
+        (sources[switch.phone_number_id].tenant_id, switch) for reading in readings.values() for switch in reading.preferences
+    ]
+    if new:
+        await hear_messages(unit, new, datetime.now(UTC))
+    if switches:
+        await hear_preferences(unit, switches, datetime.now(UTC))
+    if notices := [(row.tenant_id, notice) for row in rows for notice in readings[row.id].templates]:
+        await take_notices(unit, notices, datetime.now(UTC))
     await _put_away(unit, readings)
 
 
@@ -192,11 +203,14 @@ async def _tell_reports(unit: Unit, changes: Mapping[Name, Sequence[Change]], tr
         state, new = told(before, changes.get((*key, row["number_id"]), ()))
         if state != before:
             after.append((key, state))
+        counted = set() if row["run_id"] is None else first_of(before.timeline, new)
         for change in new:
             if change.status is Status.SENT and before.status is not Status.UNKNOWN:
                 continue  # the sender tells that, in `message.sent`
             event = _status_changed(key, change, row["traceparent"], tracing)
             unit.emit(event)
+            if change in counted:
+                unit.emit(_run_reported(event, row["run_id"]))
             if before.status is Status.UNKNOWN and event.attempt is not None:
                 unit.emit(_confirmed(event, event.attempt))
     await messages.write(unit.connection, after)
@@ -222,6 +236,17 @@ def _status_changed(key: Key, change: Change, traceparent: str | None, tracing: 
     )
 
 
+def _run_reported(event: MessageStatusChanged, run_id: str) -> RunReported:
+    return RunReported(
+        tenant_id=event.tenant_id,
+        traceparent=event.traceparent,
+        run_id=run_id,
+        message_id=event.message_id,
+        status=event.status,
+        status_at=event.status_at,
+    )
+
+
 def _confirmed(event: MessageStatusChanged, attempt: int) -> MessageConfirmed:
     return MessageConfirmed(
         tenant_id=event.tenant_id,
@@ -232,14 +257,18 @@ def _confirmed(event: MessageStatusChanged, attempt: int) -> MessageConfirmed:
     )
 
 
-async def _tell_inbound(unit: Unit, inbound: Sequence[tuple[WebhookSource, Inbound, str | None]]) -> None:
-    """Each inbound message once, however often the provider brings it, in the trace of the payload that brought it first."""
+async def _tell_inbound(
+    unit: Unit, inbound: Sequence[tuple[WebhookSource, Inbound, str | None]]
+) -> list[tuple[TenantId, Inbound]]:
+    """Each inbound message once, however often the provider brings it, in the trace of the payload that brought it first. Returns
+    those that are new."""
     first: dict[tuple[str, str], tuple[WebhookSource, Inbound, str | None]] = {}
     for source, message, traceparent in inbound:
         first.setdefault((source.number_id, message.wamid), (source, message, traceparent))
     if not first:
-        return
-    for key in sorted(await webhooks.new_inbound(unit.connection, list(first))):
+        return []
+    new = sorted(await webhooks.new_inbound(unit.connection, list(first)))
+    for key in new:
         source, message, traceparent = first[key]
         unit.emit(
             MessageReceived(
@@ -253,6 +282,7 @@ async def _tell_inbound(unit: Unit, inbound: Sequence[tuple[WebhookSource, Inbou
                 received_at=message.at,
             )
         )
+    return [(source.tenant_id, message) for source, message, _ in (first[key] for key in new)]
 
 
 async def _put_away(unit: Unit, readings: dict[int, Reading]) -> None:

@@ -6,8 +6,11 @@ from datetime import timedelta
 from typing import Final
 
 from services.gateway import ingest
+from services.gateway.contact_import import Imports
 from services.gateway.numbers import NumberDirectory
-from services.gateway.store import pruning
+from services.gateway.store import contact_imports, pruning
+from services.gateway.template_sync import TemplateSync
+from shared import idempotency
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
 from shared.every import Every
@@ -15,12 +18,16 @@ from shared.telemetry.tracing import Tracing
 
 READ_SECONDS: Final = 1.0
 """Longest wait before a payload that another replica left behind is read; our own intake wakes the reader at once."""
+TEMPLATE_SECONDS: Final = 15.0
+"""Between two looks for an account whose templates are due to be read."""
 PRUNE_SECONDS: Final = 3_600.0
 PRUNE_LIMIT: Final = 5_000
 """Rows that one statement forgets; where there are more, the next follows at once."""
-KEYS_KEPT: Final = timedelta(hours=48)
 INBOUND_KEPT: Final = timedelta(days=8)
 """The provider repeats itself for up to seven."""
+IMPORTS_KEPT: Final = timedelta(days=30)
+ABANDONED_KEPT: Final = timedelta(hours=1)
+"""Since the last part of a file that did not come whole."""
 QUARANTINED_KEPT: Final = timedelta(days=14)
 """They hold what people wrote; a version that understands them must come sooner."""
 
@@ -30,6 +37,16 @@ def reader_job(outbox: Outbox, numbers: NumberDirectory, tracing: Tracing) -> Ev
     return Every("gateway.read_webhooks", READ_SECONDS, lambda: ingest.read_waiting(outbox, numbers, tracing))
 
 
+def template_job(sync: TemplateSync) -> Every:
+    """The reader of the provider's templates, to be woken when somebody asks for it."""
+    return Every("gateway.read_templates", TEMPLATE_SECONDS, sync.read_due)
+
+
+def import_job(imports: Imports) -> Every:
+    """The reader of files of contacts, to be woken when one was stored."""
+    return Every("gateway.import_contacts", READ_SECONDS, imports.work)
+
+
 def jobs(pool: Pool) -> list[Every]:
     """The others."""
 
@@ -37,7 +54,10 @@ def jobs(pool: Pool) -> list[Every]:
         return Every(name, PRUNE_SECONDS, lambda: pruning.prune(pool, query, age=age, limit=PRUNE_LIMIT))
 
     return [
-        pruner("gateway.prune_keys", pruning.PRUNE_KEYS, KEYS_KEPT),
+        Every("gateway.prune_keys", PRUNE_SECONDS, lambda: idempotency.prune(pool, limit=PRUNE_LIMIT)),
         pruner("gateway.prune_inbound", pruning.PRUNE_INBOUND, INBOUND_KEPT),
         pruner("gateway.prune_quarantined", pruning.PRUNE_QUARANTINED, QUARANTINED_KEPT),
+        pruner("gateway.discard_abandoned_imports", contact_imports.DISCARD_ABANDONED, ABANDONED_KEPT),
+        pruner("gateway.prune_import_errors", contact_imports.PRUNE_ERRORS, IMPORTS_KEPT),
+        pruner("gateway.prune_imports", contact_imports.PRUNE_IMPORTS, IMPORTS_KEPT),
     ]

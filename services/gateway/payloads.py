@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, HttpUrl, RootModel, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from services.gateway.domain import admission
 from services.gateway.domain.origins import is_bare
 from services.gateway.domain.status import Status
-from shared.events.catalogue import OnUnknown, Profile, Provider, Tier
+from shared.errors import FieldError
+from shared.events.catalogue import OnUnknown, Profile, Provider, Tier, WindowPolicy
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
 
@@ -18,6 +21,10 @@ BATCH_LIMIT: Final = 10_000
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, StringConstraints(max_length=500)]
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
+Phone = Annotated[str, StringConstraints(max_length=40)]
+VariableName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+VariableValue = Annotated[str, StringConstraints(max_length=4096)]
+Variables = Annotated[Personal[dict[VariableName, VariableValue]], Field(max_length=100)]
 AccountSid = Annotated[str, StringConstraints(pattern=r"^AC[0-9a-f]{32}$")]
 PortfolioId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 PerSecond = Annotated[int, Field(ge=1, le=1_000)]
@@ -81,16 +88,43 @@ class TemplatePart(Body):
     components: Personal[list[dict[str, Any]]] | None = Field(None, max_length=20)
 
 
-class SendMessage(Body):
-    """One message. Its content has the Cloud API's own shape."""
+class MessageContent(Body):
+    """What a message says, in the Cloud API's own shape."""
 
-    to: Personal[str] = Field(description="Phone number with country code.", max_length=40, examples=["+15551234567"])
+    type: Literal["text", "template"]
+    text: TextPart | None = None
+    template: TemplatePart | None = None
+
+
+class ContactTo(Body):
+    """Somebody in your contacts."""
+
+    contact_id: str = Field(pattern=r"^ctc_[0-9a-v]{26}$")
+
+
+class NeededConsent(StrEnum):
+    REQUIRED = "required"
+    NOT_REQUIRED = "not_required"
+
+
+class SendMessage(Body):
+    """One message. Its content has the Cloud API's own shape, or is a template of yours: `template_id` and `variables`."""
+
+    to: Personal[Phone] | ContactTo = Field(
+        description="Phone number with country code, or a contact that has one.", examples=["+15551234567"]
+    )
     from_: str | None = Field(
         None, alias="from", max_length=40, description="Number id; may be left out where the tenant has one number."
     )
     type: Literal["text", "template"] = Field("text", description="Names the part that is there.")
     text: TextPart | None = None
     template: TemplatePart | None = None
+    template_id: str | None = Field(
+        None, pattern=r"^tpl_[0-9a-v]{26}$", description="A template of yours; instead of `type` and the part that it names."
+    )
+    variables: Variables | None = Field(
+        None, description="For the template's `{{name}}`; they go before what is known of the contact."
+    )
     scheduled_time: Moment | None = Field(None, description="Earliest moment to send; the past means now.")
     expires_at: Moment | None = Field(None, description="Not sent after this moment.")
     priority: Priority = Priority.NORMAL
@@ -99,13 +133,24 @@ class SendMessage(Body):
         description="What to do where the provider's answer was lost and no report has come within the grace time: `wait` says "
         "so and sends nothing, a later report still settles it; `resend` sends it once more, and it may arrive twice.",
     )
+    consent: NeededConsent = Field(
+        NeededConsent.REQUIRED,
+        description="`not_required` sends it in spite of an opt-out: for what the law asks for, or what was just asked for.",
+    )
     reference: str | None = Field(None, max_length=255, description="Your own id; kept and given back.")
     metadata: dict[MetadataKey, MetadataValue] | None = Field(None, max_length=50)
 
     @property
     def is_small(self) -> bool:
         """True where the limits of its fields keep its shortest form below 64 KiB."""
-        return self.template is None and self.metadata is None
+        return self.template is None and self.metadata is None and self.variables is None
+
+
+def content_faults(body: MessageContent | SendMessage) -> Iterator[FieldError]:
+    """What is wrong with a content whose fields are right each by itself."""
+    yield from admission.content_faults(body.type, {"text": body.text, "template": body.template})
+    if body.template is not None and body.template.components is not None:
+        yield from admission.json_faults(body.template.components, "/template/components")
 
 
 class MessageBatch(RootModel[Annotated[list[SendMessage], Field(min_length=1, max_length=BATCH_LIMIT)]]):
@@ -154,10 +199,10 @@ class MessageError(Model):
 
 
 class WaitingFor(Model):
-    """Why a message that was put back waits; from `until` on it may be tried again."""
+    """Why a message that was put back or is held waits."""
 
     code: str
-    until: AwareDatetime
+    until: AwareDatetime | None = Field(None, description="From then on it may be tried; left out where nobody knows.")
 
 
 class MessageView(Model):
@@ -170,6 +215,8 @@ class MessageView(Model):
     type: str
     content: Personal[dict[str, Any]]
     priority: Priority
+    contact_id: str | None = None
+    run_id: str | None = Field(None, description="The run of a schedule or of a campaign that asked for it.")
     scheduled_time: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
     on_unknown: OnUnknown
@@ -197,7 +244,13 @@ class PageQuery(Body):
 
 
 class MessageQuery(PageQuery):
+    """Where fewer messages fit than `limit`, a page may hold fewer and still have a `next_cursor`."""
+
     status: Status | None = None
+    to: Personal[str] | None = Field(None, max_length=40, description="Phone number; the plus sign may be left out.")
+    from_: str | None = Field(None, alias="from", max_length=40, description="Number id.")
+    reference: str | None = Field(None, max_length=255)
+    run_id: str | None = Field(None, max_length=40, description="Of one run of a schedule or of a campaign.")
 
 
 class ConnectNumber(Body):
@@ -227,6 +280,11 @@ class ConnectNumber(Body):
     unique_users_per_day: Count | None = Field(
         None, description="The provider's messaging limit: users written to within 24 hours who have not written first."
     )
+    window_policy: WindowPolicy = Field(
+        WindowPolicy.ENFORCE,
+        description="What becomes of free-form content for somebody who has not written within 24 hours: `enforce` refuses it "
+        "before the provider would, once the number has been connected for 24 hours; `ignore` leaves it to the provider.",
+    )
 
 
 class ChangeNumber(Body):
@@ -244,6 +302,7 @@ class ChangeNumber(Body):
     calls_per_hour: Count | None = None
     portfolio_id: PortfolioId | None = None
     unique_users_per_day: Count | None = None
+    window_policy: WindowPolicy | None = None
 
 
 class PauseNumber(Body):
@@ -279,6 +338,7 @@ class NumberView(Model):
     calls_per_hour: int | None = None
     portfolio_id: str | None = None
     unique_users_per_day: int | None = None
+    window_policy: WindowPolicy
     status: NumberStatus
     paused: Pause | None = None
     created_at: AwareDatetime

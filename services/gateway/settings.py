@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from services.gateway.domain.origins import Origins
-from shared.config import DatabaseSettings, Group, HttpSettings, SecuritySettings, ServiceSettings
+from shared.config import DatabaseSettings, Group, HttpSettings, RedisSettings, SecuritySettings, ServiceSettings
 
 
 def _parsable(origins: str) -> str:
@@ -17,6 +17,10 @@ def _parsable(origins: str) -> str:
 
 class GatewaySettings(Group):
     archive_url: str = Field("http://127.0.0.1:8083", description="Base URL of the archive's HTTP interface.")
+    scheduler_url: str = Field("http://127.0.0.1:8081", description="Base URL of the scheduler's HTTP interface.")
+    schedules_per_minute: int = Field(
+        100, ge=1, le=100_000, description="Schedules that one client, an API key, may create a minute; as many at once."
+    )
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#]+)?$",
@@ -33,5 +37,6 @@ class GatewaySettings(Group):
 class Settings(ServiceSettings):
     http: HttpSettings = Field(default_factory=HttpSettings)
     db: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
     security: SecuritySettings
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)

@@ -23,7 +23,7 @@ from shared.clock import Clock
 from shared.config import SettingsError, load
 from shared.db.pool import Connection, Pool, open_pool
 from shared.errors import Rejected
-from shared.http.routes import TENANT_ID
+from shared.http.routes import CLIENT_ID, TENANT_ID
 from shared.ids import TenantId, new_id
 
 FRESH_SECONDS: Final = 5.0
@@ -45,9 +45,9 @@ class Authenticator:
             raise Rejected("auth.missing", "Send your API key as Authorization: Bearer chq_…", 401)
         key = parse_key(text.strip())
         tenant_id = await self._tenant_of(key) if key is not None else None
-        if tenant_id is None:
+        if key is None or tenant_id is None:
             raise Rejected("auth.invalid", "This API key is not valid.", 401)
-        request[TENANT_ID] = tenant_id
+        request[TENANT_ID], request[CLIENT_ID] = tenant_id, key.key_id
 
     async def _tenant_of(self, key: ApiKey) -> TenantId | None:
         now = self._clock.monotonic()

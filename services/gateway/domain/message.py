@@ -8,7 +8,7 @@ from typing import Any
 
 from services.gateway.domain.status import Status
 from services.gateway.domain.timeline import line_of, name_of
-from shared.events.catalogue import MessageAccepted, OnUnknown, Tier
+from shared.events.catalogue import Hours, MessageAccepted, OnUnknown, Tier
 from shared.ids import MessageId, NumberId, TenantId
 
 
@@ -31,6 +31,10 @@ class Message:
     reference: str | None
     metadata: dict[str, str] | None
     traceparent: str | None
+    needs_consent: bool = True
+    contact_id: str | None = None
+    run_id: str | None = None
+    hours: Hours | None = None
 
     def timeline(self) -> str:
         """Its first entries."""
@@ -53,4 +57,7 @@ class Message:
             not_before=self.not_before,
             expires_at=self.expires_at,
             on_unknown=self.on_unknown,
+            run_id=self.run_id,
+            needs_consent=self.needs_consent,
+            hours=self.hours,
         )

@@ -17,10 +17,18 @@ from shared.events.catalogue import Provider
 USUAL_PLACE: Final = {Provider.CLOUD_API: "https://graph.facebook.com", Provider.TWILIO: "https://api.twilio.com"}
 
 PLAIN_FIELDS: Final = frozenset(
-    {"display_number", "messages_per_second", "profile", "calls_per_hour", "portfolio_id", "unique_users_per_day"}
+    {
+        "display_number",
+        "messages_per_second",
+        "profile",
+        "calls_per_hour",
+        "portfolio_id",
+        "unique_users_per_day",
+        "window_policy",
+    }
 )
 """Fields of a change that are kept as they come."""
-NEVER_NULL: Final = frozenset({"display_number", "messages_per_second", "profile"})
+NEVER_NULL: Final = frozenset({"display_number", "messages_per_second", "profile", "window_policy"})
 """Those of them for which null means: as it is."""
 
 _NEEDED: Final = {

@@ -7,14 +7,17 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from services.gateway.domain.status import RANKS, Status
-from services.gateway.domain.timeline import entries_of, hides_sent, holds, line_of, name_of
+from services.gateway.domain.timeline import entries_of, has, hides_sent, holds, line_of, name_of
 from shared.events.catalogue import (
     MessageCanceled,
     MessageDeferred,
     MessageExpired,
     MessageFailed,
+    MessageHeld,
+    MessageRefused,
     MessageReleased,
     MessageSent,
+    MessageSuppressed,
     MessageUnsettled,
 )
 
@@ -28,14 +31,26 @@ MOST_LINES: Final = 200
 """A message that is put back again and again, for days, keeps no longer timeline: then a deferral takes the last one's place."""
 
 
-Telling = MessageSent | MessageDeferred | MessageUnsettled | MessageFailed | MessageCanceled | MessageExpired | MessageReleased
+Telling = (
+    MessageSent
+    | MessageDeferred
+    | MessageUnsettled
+    | MessageFailed
+    | MessageCanceled
+    | MessageExpired
+    | MessageSuppressed
+    | MessageRefused
+    | MessageHeld
+    | MessageReleased
+)
 """Events of the scheduler and the sender that tell of a message's state. A queue that an earlier version declared still brings the
 last one."""
 
 
 class Change(NamedTuple):
     """A state that a message was told to be in. `code` says why, where there is a why; `detail` is a sentence for the tenant.
-    `until` is there where it was put back, with `counted` where that was an attempt; `attempt` where the provider reports on it."""
+    One that is `scheduled` with a code was put back or is held, with `until` where that is known and `counted` where that was an
+    attempt; `attempt` is there where the provider reports on it."""
 
     status: Status
     at: datetime
@@ -83,6 +98,12 @@ def changes_of(event: Telling) -> Sequence[Change]:
             return (Change(Status.CANCELED, event.occurred_at),)
         case MessageExpired():
             return (Change(Status.EXPIRED, event.occurred_at),)
+        case MessageSuppressed():
+            return (Change(Status.SUPPRESSED, event.occurred_at, code=event.code),)
+        case MessageRefused():
+            return (Change(Status.FAILED, event.occurred_at, code=event.code, detail=event.detail),)
+        case MessageHeld():
+            return (Change(Status.SCHEDULED, event.occurred_at, code=event.code, until=event.until),)
         case MessageReleased():
             return (Change(Status.QUEUED, event.occurred_at),)
 
@@ -109,7 +130,7 @@ def told(state: State, changes: Iterable[Change]) -> tuple[State, list[Change]]:
         if change.status is Status.SENT and change.wamid == wamid and hides_sent(timeline, name):
             continue
         new.append(change)
-        if change.until is not None:  # what is put back keeps its status
+        if change.status is Status.SCHEDULED and change.code is not None:  # what is put back or held keeps its status
             timeline = _put_back(timeline, change, line_of(name, change.code, change.until))
             continue
         timeline += line_of(name, change.code)
@@ -122,14 +143,23 @@ def told(state: State, changes: Iterable[Change]) -> tuple[State, list[Change]]:
     return State(status, wamid, code, detail, updated_at, timeline), new
 
 
+def first_of(timeline: str, new: Iterable[Change]) -> set[Change]:
+    """Those of the new changes that are the first of their status: a run counts each status of a message once."""
+    found: dict[Status, Change] = {}
+    for change in new:
+        if not has(timeline, change.status):
+            found.setdefault(change.status, change)
+    return set(found.values())
+
+
 def _put_back(timeline: str, change: Change, line: str) -> str:
-    """The timeline with the line of a deferral. One that says no more than the deferral before it takes that one's place, and the
-    release between them goes, so that a long wait stays one line."""
+    """The timeline with the line of a wait. One that says no more than the wait before it takes that one's place, and the release
+    between them goes, so that a long wait stays one line."""
     lines = timeline.splitlines(keepends=True)
     is_released = bool(lines) and lines[-1].startswith(Status.QUEUED)
     before = lines[:-1] if is_released else lines
     last = entries_of(before[-1])[0] if before else None
-    if last is None or last.until is None:
+    if last is None or not last.is_wait:
         return timeline + line
     if (change.counted or last.code != change.code) and len(lines) < MOST_LINES:
         return timeline + line

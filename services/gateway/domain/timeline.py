@@ -19,12 +19,18 @@ from services.gateway.domain.status import RANKS, Status
 
 
 class Entry(NamedTuple):
-    """`code` says why, where there is a why; `until` is there where the message was put back: when it may be tried again."""
+    """`code` says why, where there is a why. Where the message was put back or is held, `until` is the moment from which on it may
+    be tried; None there means that nobody knows."""
 
     status: Status
     at: datetime
     code: str | None = None
     until: datetime | None = None
+
+    @property
+    def is_wait(self) -> bool:
+        """True where it says what the message waits for."""
+        return self.status is Status.SCHEDULED and self.code is not None
 
 
 def name_of(status: Status, at: datetime) -> str:
@@ -42,6 +48,11 @@ def line_of(name: str, code: str | None = None, until: datetime | None = None) -
 def holds(timeline: str, name: str) -> bool:
     """True where the entry of that name is there."""
     return name in timeline and any(line.startswith((f"{name}\n", f"{name} ")) for line in timeline.splitlines(keepends=True))
+
+
+def has(timeline: str, status: Status) -> bool:
+    """True where an entry of that status is there."""
+    return any(line.startswith(f"{status} ") for line in timeline.splitlines())
 
 
 def hides_sent(timeline: str, name: str) -> bool:
@@ -115,13 +126,13 @@ def readable(entries: Iterable[Entry]) -> list[Entry]:
     return shown
 
 
-def waiting(status: Status, entries: Sequence[Entry]) -> tuple[str, datetime] | None:
-    """Why a message has not left and when it may be tried again, where the last that happened to it is that it was put back. The
-    entries are `readable`; those of its acceptance come first, whatever the clocks of two machines say."""
+def waiting(status: Status, entries: Sequence[Entry]) -> tuple[str, datetime | None] | None:
+    """Why a message has not left and when it may be tried again, where the last that happened to it is that it was put back or
+    held. The entries are `readable`; those of its acceptance come first, whatever the clocks of two machines say."""
     if RANKS[status] >= RANKS[Status.SENT]:
         return None
     for entry in reversed(entries):
-        if entry.code is not None and entry.until is not None:
+        if entry.code is not None and entry.is_wait:
             return entry.code, entry.until
         if entry.status not in _ADMITTED:
             return None

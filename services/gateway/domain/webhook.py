@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from services.gateway.domain.contact import parse_user_id
+from services.gateway.domain.template_notice import Notice, is_notice, notices
 from shared.events.catalogue import DeliveryStatus
 from shared.ids import MessageId
 
@@ -31,6 +33,7 @@ _WA_ID: Final = re.compile(r"[0-9]{6,20}")
 _OUR_ID: Final = "msg_"
 _OUR_ID_CHARS: Final = 30
 _ATTEMPT_DIGITS: Final = 6
+_MARKETING: Final = "marketing_messages"
 _NO_MESSAGES: Final = ("payment", "call")
 _SECONDS: Final = re.compile("[0-9]{1,15}")
 _LATEST: Final = 4_102_444_800  # the year 2100
@@ -63,12 +66,26 @@ class Inbound:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Preference:
+    """Somebody has turned WhatsApp's switch for marketing messages of a business. Holds who, so it has no `repr`."""
+
+    phone_number_id: str
+    phone: str | None
+    user_id: str | None
+    name: str | None
+    stops: bool
+    at: datetime
+
+
 @dataclass(slots=True)
 class Reading:
     """What was understood of a payload. `not_understood` counts parts that were not."""
 
     reports: list[Report] = field(default_factory=list)
     inbound: list[Inbound] = field(default_factory=list)
+    preferences: list[Preference] = field(default_factory=list)
+    templates: list[Notice] = field(default_factory=list)
     not_understood: int = 0
     phone_number_ids: set[str] = field(default_factory=set)
     """The numbers that it is about."""
@@ -77,10 +94,11 @@ class Reading:
         """Count the parts about other numbers as not understood."""
         if self.phone_number_ids <= phone_number_ids:
             return
-        parts = len(self.reports) + len(self.inbound)
+        parts = len(self.reports) + len(self.inbound) + len(self.preferences)
         self.reports = [report for report in self.reports if report.phone_number_id in phone_number_ids]
         self.inbound = [message for message in self.inbound if message.phone_number_id in phone_number_ids]
-        self.not_understood += parts - len(self.reports) - len(self.inbound)
+        self.preferences = [switch for switch in self.preferences if switch.phone_number_id in phone_number_ids]
+        self.not_understood += parts - len(self.reports) - len(self.inbound) - len(self.preferences)
 
 
 def phone_number_ids(payload: Any) -> set[str]:
@@ -96,10 +114,10 @@ def account_ids(payload: Any) -> set[str]:
 
 def read(payload: Any) -> Reading:
     """All updates of a payload."""
-    reading = Reading()
+    reading = Reading(templates=list(notices(payload)))
     for value, phone_number_id in _values(payload):
         if phone_number_id is None:
-            reading.not_understood += 1
+            reading.not_understood += not is_notice(value)
             continue
         reading.phone_number_ids.add(phone_number_id)
         for status in _dicts(value.get("statuses")):
@@ -108,13 +126,19 @@ def read(payload: Any) -> Reading:
                 reading.not_understood += 1
             else:
                 reading.reports.append(report)
-        names = _names(value) if "messages" in value else {}
+        names = _names(value) if "messages" in value or "user_preferences" in value else {}
         for message in _dicts(value.get("messages")):
             inbound = _inbound(message, phone_number_id, names)
             if inbound is None:
                 reading.not_understood += 1
             else:
                 reading.inbound.append(inbound)
+        for switch in _dicts(value.get("user_preferences")):
+            preference = _preference(switch, phone_number_id, names)
+            if preference is None:
+                reading.not_understood += 1
+            else:
+                reading.preferences.append(preference)
     return reading
 
 
@@ -168,6 +192,18 @@ def _inbound(message: dict[str, Any], phone_number_id: str, names: dict[str, str
         return None
     content["type"] = kind if isinstance(kind, str) else next(iter(content), "unsupported")
     return Inbound(phone_number_id, wamid, f"+{sender}", names.get(sender), _storable(content), at)
+
+
+def _preference(switch: dict[str, Any], phone_number_id: str, names: dict[str, str]) -> Preference | None:
+    at, wa_id, user_id = _time(switch.get("timestamp")), switch.get("wa_id"), switch.get("user_id")
+    phone = wa_id if isinstance(wa_id, str) and _WA_ID.fullmatch(wa_id) else None
+    user = parse_user_id(user_id) if isinstance(user_id, str) else None
+    value = switch.get("value")
+    is_known = switch.get("category") == _MARKETING and value in ("stop", "resume")
+    if at is None or (phone is None and user is None) or not is_known:
+        return None
+    name = None if phone is None else names.get(phone)
+    return Preference(phone_number_id, phone and f"+{phone}", user, name, value == "stop", at)
 
 
 def _callback(value: Any) -> tuple[MessageId | None, int | None]:

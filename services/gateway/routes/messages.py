@@ -12,11 +12,12 @@ import orjson
 from aiohttp import web
 
 from services.gateway import cancel
-from services.gateway.accept import Acceptance, Numbers, rejected, store_in
+from services.gateway.accept import Acceptance, rejected, store_in
+from services.gateway.domain import admission
 from services.gateway.domain.message import Message
 from services.gateway.domain.status import Status
 from services.gateway.domain.timeline import Entry, entries_of, readable, waiting
-from services.gateway.idempotency import once
+from services.gateway.lookups import Known, Lookups
 from services.gateway.payloads import (
     BATCH_LIMIT,
     Accepted,
@@ -40,6 +41,7 @@ from shared.http.problem import Problem
 from shared.http.requests import read_body, read_idempotency_key, read_query, validate
 from shared.http.responses import json_bytes, json_response
 from shared.http.routes import JSON, MIB, NDJSON, TENANT_ID, Route
+from shared.idempotency import once
 from shared.ids import TenantId, is_id
 from shared.telemetry.tracing import current_traceparent, trace_id_of
 
@@ -52,8 +54,9 @@ _ID: Final = "{message_id:msg_[0-9a-v]{26}}"
 class MessageRoutes:
     """The handlers, with what they need."""
 
-    def __init__(self, acceptance: Acceptance, outbox: Outbox, pool: Pool) -> None:
+    def __init__(self, acceptance: Acceptance, lookups: Lookups, outbox: Outbox, pool: Pool) -> None:
         self._acceptance = acceptance
+        self._lookups = lookups
         self._outbox = outbox
         self._pool = pool
 
@@ -77,6 +80,11 @@ class MessageRoutes:
                         "type": "text",
                         "text": {"body": "Good morning"},
                         "scheduled_time": "2027-01-01T09:00:00+01:00",
+                    },
+                    "of a template": {
+                        "to": {"contact_id": "ctc_06h0000000000000000000000g"},
+                        "template_id": "tpl_06h0000000000000000000000g",
+                        "variables": {"order": "1234"},
                     },
                 },
             ),
@@ -127,10 +135,10 @@ class MessageRoutes:
         data = await read_body(request)
         body = validate(SendMessage, data)
         tenant_id = _tenant(request)
-        numbers = await self._acceptance.numbers_for(tenant_id, [body])
+        known = await self._lookups.known(tenant_id, [body])
 
         def admitted() -> Message:
-            message = self._acceptance.admit(tenant_id, body, numbers, current_traceparent())
+            message = self._acceptance.admit(tenant_id, body, known, current_traceparent())
             if isinstance(message, list):
                 raise rejected(message)
             return message
@@ -151,10 +159,10 @@ class MessageRoutes:
         data = await read_body(request)
         bodies = _bodies(request, data)
         tenant_id = _tenant(request)
-        numbers = await self._acceptance.numbers_for(tenant_id, (body for body in bodies if isinstance(body, SendMessage)))
+        known = await self._lookups.known(tenant_id, [body for body in bodies if isinstance(body, SendMessage)])
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
-            admitted = self._admit_all(tenant_id, bodies, numbers)
+            admitted = self._admit_all(tenant_id, bodies, known)
             messages = [one for one in admitted if isinstance(one, Message)]
             if not messages:
                 raise rejected([fault for one in admitted if isinstance(one, list) for fault in one])
@@ -164,7 +172,7 @@ class MessageRoutes:
         return await once(self._outbox, request, data, effect)
 
     def _admit_all(
-        self, tenant_id: TenantId, bodies: Sequence[SendMessage | list[FieldError]], numbers: Numbers
+        self, tenant_id: TenantId, bodies: Sequence[SendMessage | list[FieldError]], known: Known
     ) -> Sequence[Message | list[FieldError]]:
         traceparent = current_traceparent()
         admitted: list[Message | list[FieldError]] = []
@@ -172,7 +180,7 @@ class MessageRoutes:
             if isinstance(body, list):
                 admitted.append(body)
                 continue
-            one = self._acceptance.admit(tenant_id, body, numbers, traceparent)
+            one = self._acceptance.admit(tenant_id, body, known, traceparent)
             if isinstance(one, list):
                 one = [FieldError(f"/{index}{fault.pointer}", fault.code, fault.detail) for fault in one]
             admitted.append(one)
@@ -181,10 +189,9 @@ class MessageRoutes:
     async def list(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, MessageQuery)
         before = _decode_cursor(query.cursor)
-        rows = await store.page(self._pool, _tenant(request), before=before, limit=query.limit + 1, status=query.status)
-        page = rows[: query.limit]
-        more = _encode_cursor(page[-1]["id"]) if len(rows) > query.limit else None
-        return json_response(MessagePage(data=[_view(row) for row in page], next_cursor=more))
+        wanted = store.Wanted(query.status, _recipient(query.to), query.from_, query.reference, query.run_id)
+        page, more = await store.page(self._pool, _tenant(request), before=before, limit=query.limit, wanted=wanted)
+        return json_response(MessagePage(data=[_view(row) for row in page], next_cursor=more and _encode_cursor(more)))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         message_id = request.match_info["message_id"]
@@ -209,6 +216,17 @@ class MessageRoutes:
 
 def _tenant(request: web.Request) -> TenantId:
     return TenantId(request[TENANT_ID])
+
+
+def _recipient(given: str | None) -> str | None:
+    """The phone number of a query, where a plus sign that nobody has encoded is a blank. Raises `Rejected` 422."""
+    if given is None:
+        return None
+    phone = admission.normalized_phone(f"+{given.strip().removeprefix('+')}")
+    if phone is None:
+        fault = FieldError("/to", "phone.invalid", "must be a phone number with country code, 7 to 15 digits")
+        raise Rejected("request.invalid", f"{fault.pointer} {fault.detail}.", errors=[fault])
+    return phone
 
 
 def _unknown() -> Rejected:
@@ -286,6 +304,8 @@ def _view(row: asyncpg.Record, beside: Sequence[asyncpg.Record] | None = None) -
         type=content["type"],
         content=content,
         priority=Priority.of(row["tier"]),
+        contact_id=row["contact_id"],
+        run_id=row["run_id"],
         scheduled_time=row["scheduled_at"],
         expires_at=row["expires_at"],
         on_unknown=row["on_unknown"],

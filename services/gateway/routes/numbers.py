@@ -9,7 +9,6 @@ import asyncpg
 from aiohttp import web
 
 from services.gateway.connections import Connections
-from services.gateway.idempotency import once
 from services.gateway.numbers import NumberDirectory
 from services.gateway.payloads import (
     ChangeNumber,
@@ -25,11 +24,12 @@ from services.gateway.store import numbers as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import Rejected
-from shared.events.catalogue import Profile, Provider
+from shared.events.catalogue import Profile, Provider, WindowPolicy
 from shared.http.problem import Problem
 from shared.http.requests import read_body, read_query, validate
 from shared.http.responses import json_bytes, json_response
 from shared.http.routes import TENANT_ID, Route
+from shared.idempotency import once
 from shared.ids import TenantId, is_id
 
 TAG: Final = "Numbers"
@@ -187,6 +187,7 @@ class NumberRoutes:
             calls_per_hour=row["calls_per_hour"],
             portfolio_id=row["portfolio_id"],
             unique_users_per_day=row["unique_users_per_day"],
+            window_policy=WindowPolicy(row["window_policy"]),
             status=NumberStatus(row["status"]),
             paused=None if code is None else Pause(code=code, detail=row["paused_detail"], at=row["paused_at"]),
             created_at=row["created_at"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 import orjson
@@ -22,10 +22,15 @@ WRITE_STATES: Final = sql["write_states"]
 SELECT_MESSAGE: Final = sql["select_message"]
 SELECT_TIMELINE: Final = sql["select_timeline"]
 SELECT_MESSAGES: Final = sql["select_messages"]
-SELECT_MESSAGES_BY_STATUS: Final = sql["select_messages_by_status"]
+SEARCH_MESSAGES: Final = sql["search_messages"]
+SEARCH_MESSAGES_OF_RUN: Final = sql["search_messages_of_run"]
+SEARCH_MESSAGES_BY_REFERENCE: Final = sql["search_messages_by_reference"]
+INSERT_NEW: Final = sql["insert_new_messages"]
 
 AFTER_ALL: Final = "~"
 """Greater than every id, for the first page of a descending list."""
+LOOK_THROUGH: Final = 20_000
+"""Messages that one page is sought in: some ten milliseconds' work. There is no index that every message would have to pay for."""
 
 STATUSES: Final = {status.value: status for status in Status}
 
@@ -40,7 +45,7 @@ async def insert(connection: Connection, messages: Iterable[Message]) -> None:
 
 _COLUMNS: Final = (
     "id", "tenant_id", "number_id", "recipient", "content", "tier", "status", "status_rank", "scheduled_at", "expires_at",
-    "on_unknown", "reference", "metadata", "traceparent", "created_at", "updated_at", "timeline",
+    "on_unknown", "reference", "metadata", "traceparent", "created_at", "updated_at", "timeline", "run_id", "contact_id",
 )  # fmt: skip
 
 
@@ -63,7 +68,22 @@ def _record(message: Message) -> tuple[object, ...]:
         message.accepted_at,
         message.accepted_at,
         message.timeline(),
+        message.run_id,
+        message.contact_id,
     )
+
+
+async def insert_new(connection: Connection, messages: Iterable[Message]) -> set[Key]:
+    """Store those of the messages that are not there yet; returns their keys. That one is there already is rare, so all are copied
+    first. Always in one order, so that two who store the same never wait for each other."""
+    ordered = sorted(messages, key=lambda message: (message.tenant_id, message.id))
+    try:
+        async with connection.transaction():
+            await insert(connection, ordered)
+    except asyncpg.UniqueViolationError:
+        rows = await connection.fetch(INSERT_NEW, orjson.dumps([_record(message) for message in ordered]).decode())
+        return {(row["tenant_id"], row["id"]) for row in rows}
+    return {(message.tenant_id, message.id) for message in ordered}
 
 
 async def lock(connection: Connection, keys: Iterable[Key]) -> list[asyncpg.Record]:
@@ -95,10 +115,39 @@ async def timeline_beside(pool: Pool, message_id: str) -> list[asyncpg.Record]:
     return await pool.fetch(SELECT_TIMELINE, message_id)
 
 
+class Wanted(NamedTuple):
+    """What messages are looked for; None: any."""
+
+    status: Status | None = None
+    recipient: str | None = None
+    number_id: str | None = None
+    reference: str | None = None
+    run_id: str | None = None
+
+
+ANY: Final = Wanted()
+
+
 async def page(
-    pool: Pool, tenant_id: TenantId, *, before: str | None, limit: int, status: Status | None
-) -> list[asyncpg.Record]:
-    """The tenant's messages, newest first."""
-    if status is None:
-        return await pool.fetch(SELECT_MESSAGES, tenant_id, before or AFTER_ALL, limit)
-    return await pool.fetch(SELECT_MESSAGES_BY_STATUS, tenant_id, before or AFTER_ALL, limit, status)
+    pool: Pool, tenant_id: TenantId, *, before: str | None, limit: int, wanted: Wanted = ANY
+) -> tuple[list[asyncpg.Record], str | None]:
+    """The tenant's messages that are wanted, newest first, and the id that the next page starts before, if there may be one.
+
+    A search ends after `LOOK_THROUGH` messages, with fewer than `limit` where few of them are wanted.
+    """
+    start = tenant_id, before or AFTER_ALL, limit + 1
+    if wanted == ANY:
+        rows = await pool.fetch(SELECT_MESSAGES, *start)
+        return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+    status, recipient, number_id, reference, run_id = wanted
+    search = *start, LOOK_THROUGH, status, recipient, number_id
+    if run_id is not None:
+        rows = await pool.fetch(SEARCH_MESSAGES_OF_RUN, *search, reference, run_id)
+    elif reference is not None:
+        rows = await pool.fetch(SEARCH_MESSAGES_BY_REFERENCE, *search, reference)
+    else:
+        rows = await pool.fetch(SEARCH_MESSAGES, *search)
+    found = [row for row in rows if row["fits"]]
+    if len(found) > limit:
+        return found[:limit], found[limit - 1]["id"]
+    return found, rows[-1]["id"] if rows and rows[-1]["place"] == LOOK_THROUGH else None

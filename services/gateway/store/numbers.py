@@ -32,6 +32,7 @@ CHANGEABLE: Final = (
     "calls_per_hour",
     "portfolio_id",
     "unique_users_per_day",
+    "window_policy",
     "sealed_access_token",
     "sealed_app_secret",
     "verify_token_digest",

@@ -10,7 +10,6 @@ from shared.db.pool import Pool
 from shared.db.queries import Queries
 
 sql = Queries(Path(__file__).with_name("queries.sql"))
-PRUNE_KEYS: Final = sql["prune_keys"]
 PRUNE_INBOUND: Final = sql["prune_inbound"]
 PRUNE_QUARANTINED: Final = sql["prune_quarantined"]
 

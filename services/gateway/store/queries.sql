@@ -22,9 +22,9 @@ UPDATE api_keys SET revoked_at = now() WHERE key_id = $1 AND revoked_at IS NULL
 -- name: insert_number
 -- Takes a number's record; returns it, or nothing where the phone number id is taken.
 INSERT INTO numbers (id, tenant_id, provider, phone_number_id, waba_id, display_number, provider_url, messages_per_second, profile,
-                     calls_per_hour, portfolio_id, unique_users_per_day, sealed_access_token, sealed_app_secret,
+                     calls_per_hour, portfolio_id, unique_users_per_day, window_policy, sealed_access_token, sealed_app_secret,
                      verify_token_digest)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (phone_number_id) DO NOTHING
 RETURNING *
 
@@ -36,8 +36,8 @@ SELECT * FROM numbers WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 -- Takes tenant and id of a locked record and all that can change of it; returns it under its next revision.
 UPDATE numbers
 SET revision = revision + 1, display_number = $3, provider_url = $4, messages_per_second = $5, profile = $6, calls_per_hour = $7,
-    portfolio_id = $8, unique_users_per_day = $9, sealed_access_token = $10, sealed_app_secret = $11, verify_token_digest = $12,
-    status = $13, paused_code = $14, paused_detail = $15, paused_at = $16
+    portfolio_id = $8, unique_users_per_day = $9, window_policy = $10, sealed_access_token = $11, sealed_app_secret = $12,
+    verify_token_digest = $13, status = $14, paused_code = $15, paused_detail = $16, paused_at = $17
 WHERE tenant_id = $1 AND id = $2
 RETURNING *
 
@@ -69,7 +69,7 @@ SELECT EXISTS (SELECT FROM numbers WHERE verify_token_digest = $1)
 -- name: lock_messages
 -- Takes an array of [tenant, message id]; locks the rows in one order, so that two batches never wait for each other; returns where
 -- they stand. The array is JSON, here and below, because asyncpg takes three times as long over arrays of PostgreSQL's.
-SELECT tenant_id, messages.id, number_id, traceparent, status, wamid, error_code, error_detail, updated_at, timeline
+SELECT tenant_id, messages.id, number_id, run_id, traceparent, status, wamid, error_code, error_detail, updated_at, timeline
 FROM messages
 JOIN (SELECT key->>0 AS tenant_id, key->>1 AS id FROM jsonb_array_elements($1::jsonb) AS key) AS t USING (tenant_id, id)
 ORDER BY tenant_id, messages.id FOR UPDATE OF messages
@@ -94,42 +94,61 @@ SELECT status, at, code FROM timeline WHERE message_id = $1
 -- Takes tenant, id to start before and limit; returns a page, newest first.
 SELECT * FROM messages WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3
 
--- name: select_messages_by_status
--- Takes tenant, id to start before, limit and status; returns a page, newest first.
-SELECT * FROM messages WHERE tenant_id = $1 AND id < $2 AND status = $4 ORDER BY id DESC LIMIT $3
-
--- name: claim_key
--- Takes tenant, route, key and fingerprint; returns a row where the key is new. Waits for a transaction that has just claimed it.
-INSERT INTO idempotency_keys (tenant_id, route, key, fingerprint) VALUES ($1, $2, $3, $4)
+-- name: insert_new_messages
+-- Takes an array of messages, each with all columns that are written at first; returns tenant and id of those that are new.
+INSERT INTO messages (id, tenant_id, number_id, recipient, content, tier, status, status_rank, scheduled_at, expires_at, on_unknown,
+                      reference, metadata, traceparent, created_at, updated_at, timeline, run_id, contact_id)
+SELECT m->>0, m->>1, m->>2, m->>3, (m->>4)::jsonb, (m->>5)::smallint, m->>6, (m->>7)::smallint, (m->>8)::timestamptz,
+       (m->>9)::timestamptz, m->>10, m->>11, (m->>12)::jsonb, m->>13, (m->>14)::timestamptz, (m->>15)::timestamptz, m->>16, m->>17,
+       m->>18
+FROM jsonb_array_elements($1::jsonb) AS t (m) ORDER BY m->>1, m->>0
 ON CONFLICT DO NOTHING
-RETURNING true
+RETURNING tenant_id, id
 
--- name: store_answer
--- Takes tenant, route, key, status and answer.
-UPDATE idempotency_keys SET status = $4, answer = $5 WHERE tenant_id = $1 AND route = $2 AND key = $3
+-- name: search_messages
+-- Takes tenant, id to start before, limit, how many to look through at most, and what is wanted of status, recipient and number,
+-- where that matters; returns those that fit, newest first, and the last one that was looked through where there may be more.
+SELECT * FROM (
+    SELECT *, row_number() OVER (ORDER BY id DESC) AS place,
+           ($5::text IS NULL OR status = $5) AND ($6::text IS NULL OR recipient = $6)
+           AND ($7::text IS NULL OR number_id = $7) AS fits
+    FROM messages WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $4
+) AS looked_through
+WHERE fits OR place = $4 ORDER BY id DESC LIMIT $3
 
--- name: select_answer
--- Takes tenant, route and key.
-SELECT fingerprint, status, answer FROM idempotency_keys WHERE tenant_id = $1 AND route = $2 AND key = $3
+-- name: search_messages_of_run
+-- As `search_messages`, among those of a run; takes the reference too, where that matters, and the run.
+SELECT * FROM (
+    SELECT *, row_number() OVER (ORDER BY id DESC) AS place,
+           ($5::text IS NULL OR status = $5) AND ($6::text IS NULL OR recipient = $6)
+           AND ($7::text IS NULL OR number_id = $7) AND ($8::text IS NULL OR reference = $8) AS fits
+    FROM messages WHERE tenant_id = $1 AND id < $2 AND run_id = $9 ORDER BY id DESC LIMIT $4
+) AS looked_through
+WHERE fits OR place = $4 ORDER BY id DESC LIMIT $3
 
--- name: prune_keys
--- Takes an age and a limit; forgets idempotency keys older than that.
-DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM idempotency_keys WHERE created_at < now() - $1::interval LIMIT $2
-))
+-- name: search_messages_by_reference
+-- As `search_messages`, among those with a reference.
+SELECT * FROM (
+    SELECT *, row_number() OVER (ORDER BY id DESC) AS place,
+           ($5::text IS NULL OR status = $5) AND ($6::text IS NULL OR recipient = $6)
+           AND ($7::text IS NULL OR number_id = $7) AS fits
+    FROM messages WHERE tenant_id = $1 AND id < $2 AND reference = $8 ORDER BY id DESC LIMIT $4
+) AS looked_through
+WHERE fits OR place = $4 ORDER BY id DESC LIMIT $3
 
 -- name: insert_webhooks
--- Takes tenants, bodies and trace contexts as arrays.
-INSERT INTO webhooks (tenant_id, body, traceparent) SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[])
+-- Takes tenants, bodies as they are kept, their lengths and trace contexts as arrays.
+INSERT INTO webhooks (tenant_id, body, length, traceparent) SELECT * FROM unnest($1::text[], $2::bytea[], $3::integer[], $4::text[])
 
 -- name: claim_webhooks
 -- Takes a limit of payloads and one of bytes; locks the oldest payloads that wait, skipping those another replica works on; returns
 -- those that begin within the bytes.
 WITH locked AS MATERIALIZED (
-    SELECT id, tenant_id, body, traceparent FROM webhooks WHERE quarantined IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+    SELECT id, tenant_id, body, coalesce(length, octet_length(body)) AS length, traceparent
+    FROM webhooks WHERE quarantined IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-SELECT id, tenant_id, body, traceparent
-FROM (SELECT *, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before FROM locked) AS sized
+SELECT id, tenant_id, body, length, traceparent
+FROM (SELECT *, sum(length) OVER (ORDER BY id) - length AS before FROM locked) AS sized
 WHERE before < $2 ORDER BY id
 
 -- name: delete_webhooks

@@ -1,15 +1,17 @@
-"""Payloads between their 200 and their events, and the inbound messages already taken."""
+"""Payloads between their 200 and their events, and the inbound messages already taken.
+
+A payload of some length is kept compressed: to a tenth, and PostgreSQL writes every byte twice.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
-
-import asyncpg
+from typing import Final, NamedTuple
 
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
+from shared.events.codec import packed, unpacked
 from shared.ids import TenantId
 
 sql = Queries(Path(__file__).with_name("queries.sql"))
@@ -20,14 +22,30 @@ QUARANTINE_WEBHOOKS: Final = sql["quarantine_webhooks"]
 INSERT_INBOUND: Final = sql["insert_inbound"]
 
 
+class Waiting(NamedTuple):
+    """A payload that is to be read."""
+
+    id: int
+    tenant_id: TenantId
+    body: bytes
+    traceparent: str | None
+
+
 async def insert(pool: Pool, payloads: Sequence[tuple[TenantId, bytes, str | None]]) -> None:
     """Payloads of (tenant, body, trace context), durable when this returns."""
-    await pool.execute(INSERT_WEBHOOKS, [p[0] for p in payloads], [p[1] for p in payloads], [p[2] for p in payloads])
+    await pool.execute(
+        INSERT_WEBHOOKS,
+        [tenant_id for tenant_id, _, _ in payloads],
+        [min(packed(body), body, key=len) for _, body, _ in payloads],
+        [len(body) for _, body, _ in payloads],
+        [traceparent for _, _, traceparent in payloads],
+    )
 
 
-async def claim(connection: Connection, *, limit: int, limit_bytes: int) -> list[asyncpg.Record]:
+async def claim(connection: Connection, *, limit: int, limit_bytes: int) -> list[Waiting]:
     """The oldest that wait, locked until the transaction ends: so many, and so many bytes of them, at most, but one at least."""
-    return await connection.fetch(CLAIM_WEBHOOKS, limit, limit_bytes)
+    rows = await connection.fetch(CLAIM_WEBHOOKS, limit, limit_bytes)
+    return [Waiting(row["id"], row["tenant_id"], _whole(row["body"], row["length"]), row["traceparent"]) for row in rows]
 
 
 async def delete(connection: Connection, ids: Sequence[int]) -> None:
@@ -43,3 +61,8 @@ async def new_inbound(connection: Connection, keys: Sequence[tuple[str, str]]) -
     """Which of these (number, wamid) had not been taken before; they are now."""
     rows = await connection.fetch(INSERT_INBOUND, [k[0] for k in keys], [k[1] for k in keys])
     return {(row["number_id"], row["wamid"]) for row in rows}
+
+
+def _whole(kept: bytes, length: int) -> bytes:
+    """What came. Only what is shorter than it was is compressed: what else looks so was sent like that."""
+    return kept if len(kept) == length else unpacked(kept)

@@ -37,7 +37,7 @@ class Reader:
             number_id = new_id("num")
             secret = Sealer(MASTER_KEY).seal(tenant_id, "numbers.app_secret", number_id, "secret-1001")
             account = (number_id, tenant_id, "cloud_api", "1001", "1", "+1", "https://graph.facebook.com")
-            limits = (80, "cloud", None, None, None)
+            limits = (80, "cloud", None, None, None, "enforce")
             assert await numbers.insert(connection, *account, *limits, "-", secret, b"-")
         return cls(pool, tenant_id)
 

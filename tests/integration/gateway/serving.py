@@ -20,7 +20,7 @@ from shared.auth.keys import new_key
 from shared.auth.signatures import HEADER, sign
 from shared.bus.interface import Bus, Handler, StopSignal, Subscription
 from shared.bus.outbox import Outbox
-from shared.config import HttpSettings, SecuritySettings, TelemetrySettings
+from shared.config import HttpSettings, RedisSettings, SecuritySettings, TelemetrySettings
 from shared.db.pool import Pool, open_pool
 from shared.events.event import Event
 from shared.http.server import HttpServer
@@ -30,6 +30,7 @@ from tests.support.told import told
 
 MASTER_KEY: Final = base64.b64encode(bytes(range(32))).decode()
 WEBHOOK: Final = "/api/webhooks/whatsapp"
+NO_REDIS: Final = "redis://127.0.0.1:9/0"
 
 
 class NoBus:
@@ -110,14 +111,20 @@ class Gateway:
 
 
 @asynccontextmanager
-async def serving(database: Database) -> AsyncIterator[Gateway]:
+async def serving(database: Database, redis_url: str = NO_REDIS, **own: Any) -> AsyncIterator[Gateway]:
+    """`own` are settings of the gateway's own group."""
     settings = Settings(
         db=database.settings_for("gateway", pool_max=10),
         http=HttpSettings(port=0),
+        redis=RedisSettings(url=redis_url),
         security=SecuritySettings(master_key=SecretStr(MASTER_KEY), internal_token=SecretStr("internal")),
         gateway=GatewaySettings(
-            archive_url="http://127.0.0.1:9",
-            provider_origins="https://graph.facebook.com,https://api.twilio.com,http://127.0.0.1:*",
+            **{
+                "archive_url": "http://127.0.0.1:9",
+                "scheduler_url": "http://127.0.0.1:9",
+                "provider_origins": "https://graph.facebook.com,https://api.twilio.com,http://127.0.0.1:*",
+                **own,
+            }
         ),
     )
     bus: Bus = NoBus()  # type: ignore[assignment]  # nothing publishes: the outbox does not run

@@ -7,16 +7,12 @@ from typing import Any
 import pytest
 
 from services.gateway.connections import Connections
-from services.gateway.consumers import subscribers
 from services.gateway.domain.origins import Origins
 from shared.auth.seal import Sealer
-from shared.bus.interface import Bus
 from shared.clock import SystemClock
-from shared.config import TelemetrySettings
 from shared.events.catalogue import NumberConnected, NumberPaused
 from shared.ids import NumberId, TenantId
-from shared.telemetry.tracing import Tracing
-from tests.integration.gateway.serving import MASTER_KEY, Gateway, NoBus, Tenant
+from tests.integration.gateway.serving import MASTER_KEY, Gateway, Tenant
 from tests.support.told import silent_outbox
 
 
@@ -36,10 +32,8 @@ async def pause_by_provider(gateway: Gateway, tenant: Tenant, number: str, revis
         code="provider.190",
         detail="The access token has expired.",
     )
-    bus: Bus = NoBus()  # type: ignore[assignment]  # nothing is published or consumed
-    tracing = Tracing("gateway", TelemetrySettings())
-    _, subscriber = subscribers(bus, silent_outbox(gateway.pool, "gateway"), connections, tracing)
-    await subscriber._handle([event])
+    async with silent_outbox(gateway.pool, "gateway").transaction() as unit:
+        await connections.pause_by_provider(unit, event)
 
 
 async def post(gateway: Gateway, tenant: Tenant, number: str, action: str, body: Any = None) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Final
 import pytest
 
 from services.gateway import jobs
-from services.gateway.store.pruning import PRUNE_INBOUND, PRUNE_KEYS, PRUNE_QUARANTINED, prune
+from services.gateway.store.pruning import PRUNE_INBOUND, PRUNE_QUARANTINED, prune
+from shared import idempotency
 from shared.db.pool import Pool
 
 KEYS: Final = "INSERT INTO idempotency_keys (tenant_id, route, key, fingerprint, created_at) VALUES ('t', 'r', $1, '', $2)"
@@ -19,7 +20,6 @@ WEBHOOKS: Final = "INSERT INTO webhooks (tenant_id, body, quarantined, received_
 @pytest.mark.parametrize(
     ("query", "insert", "count", "age"),
     [
-        (PRUNE_KEYS, KEYS, "SELECT count(*) FROM idempotency_keys", jobs.KEYS_KEPT),
         (PRUNE_INBOUND, INBOUND, "SELECT count(*) FROM inbound", jobs.INBOUND_KEPT),
         (PRUNE_QUARANTINED, WEBHOOKS, "SELECT count(*) FROM webhooks", jobs.QUARANTINED_KEPT),
     ],
@@ -35,6 +35,15 @@ async def test_old_rows_go_by_the_limit_until_there_are_no_more(
         left.append(await pool.fetchval(count))
     assert left == [4, 2]
     assert await pool.fetchval(count) == 1
+
+
+async def test_old_keys_go_too(pool: Pool) -> None:
+    now = datetime.now(UTC)
+    old, fresh = now - idempotency.KEPT - timedelta(minutes=1), now - idempotency.KEPT + timedelta(minutes=1)
+    await pool.executemany(KEYS, [("old 1", old), ("old 2", old), ("old 3", old), ("fresh", fresh)])
+    assert await idempotency.prune(pool, limit=2)
+    assert not await idempotency.prune(pool, limit=2)
+    assert await pool.fetchval("SELECT key FROM idempotency_keys") == "fresh"
 
 
 async def test_a_payload_that_waits_is_not_forgotten_however_old(pool: Pool) -> None:

@@ -14,7 +14,10 @@ from shared.events.catalogue import (
     MessageConfirmed,
     MessageDeferred,
     MessageFailed,
+    MessageHeld,
+    MessageRefused,
     MessageSent,
+    MessageSuppressed,
     MessageUnsettled,
     OnUnknown,
 )
@@ -176,3 +179,41 @@ async def test_what_to_do_about_an_unknown_outcome_is_the_messages_own_choice(ch
         shown = (await gateway.call("GET", f"/api/messages/{message}", tenant=tenant)).body
         assert shown["on_unknown"] == wanted
     assert (await gateway.call("POST", "/api/messages", {**body, "on_unknown": "shrug"}, tenant)).status == 422
+
+
+async def test_what_its_recipient_does_not_want_is_suppressed_and_says_why(gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    ids = {name: message.ids[name] for name in ("tenant_id", "message_id")}
+    await message.tell(MessageSuppressed(**ids, code="contact.opted_out", occurred_at=at(1)))
+    shown = await message.shown()
+    assert (shown["status"], shown["error"]) == ("suppressed", {"code": "contact.opted_out"})
+    assert shown["timeline"][-1]["code"] == "contact.opted_out"
+
+
+async def test_what_the_provider_would_refuse_has_failed_and_says_why(gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    ids = {name: message.ids[name] for name in ("tenant_id", "message_id")}
+    await message.tell(MessageRefused(**ids, code="window.closed", detail="Nobody wrote within 24 h.", occurred_at=at(1)))
+    shown = await message.shown()
+    assert shown["status"] == "failed"
+    assert shown["error"] == {"code": "window.closed", "detail": "Nobody wrote within 24 h."}
+
+
+async def test_what_is_held_says_what_it_waits_for_and_since_when_nobody_knows_until_when(gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    ids = {name: message.ids[name] for name in ("tenant_id", "message_id")}
+    held = MessageHeld(**ids, code="template.paused", occurred_at=at(1))
+    await message.tell(held, held)
+    shown = await message.shown()
+    assert (shown["status"], shown["waiting_for"]) == ("accepted", {"code": "template.paused"})
+    assert [(e["status"], e.get("code")) for e in shown["timeline"]] == [("accepted", None), ("scheduled", "template.paused")]
+    await message.tell(MessageHeld(**ids, code="hours.quiet", until=at(3600), occurred_at=at(2)))
+    shown = await message.shown()
+    assert shown["waiting_for"] == {"code": "hours.quiet", "until": at(3600).isoformat().replace("+00:00", "Z")}
+    assert statuses(shown) == ["accepted", "scheduled", "scheduled"]
+    await message.tell(MessageHeld(**ids, code="hours.quiet", until=at(7200), occurred_at=at(3)))
+    assert statuses(await message.shown()) == ["accepted", "scheduled", "scheduled"]
+    await message.tell(message.sent(8000))
+    shown = await message.shown()
+    assert shown["status"] == "sent"
+    assert "waiting_for" not in shown

@@ -21,6 +21,7 @@ from shared.auth.seal import Sealer
 from shared.auth.signatures import HEADER, sign
 from shared.db.pool import Pool
 from shared.events.catalogue import MessageConfirmed, MessageReceived, MessageSent, MessageStatusChanged, MessageUnsettled
+from shared.events.codec import unpacked
 from shared.events.event import Event
 from shared.ids import MessageId, TenantId
 from tests.integration.gateway.reading import Reader
@@ -213,6 +214,22 @@ async def test_what_is_not_understood_is_kept_while_the_rest_is_told(gateway: Ga
     assert b"teleported" in row["body"]
     await gateway.webhook(payload(value("1001", messages=[inbound("wamid.next")])), "secret-1001")
     assert [type(event) for event in await read(gateway)] == [MessageReceived], "the reader goes on"
+
+
+async def test_a_long_payload_is_kept_compressed_and_can_be_read_again(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    body = payload(value("1001", messages=[inbound(f"wamid.{n}") for n in range(100)], statuses=[{"id": 5}]))
+    assert (await gateway.webhook(body, "secret-1001")).status == 200
+    assert len(await read(gateway)) == 100
+    kept, length = await gateway.pool.fetchrow("SELECT body, length FROM webhooks")
+    assert unpacked(kept) == orjson.dumps(body)
+    assert len(kept) < length == len(orjson.dumps(body))
+    await gateway.pool.execute("DELETE FROM inbound")
+    await gateway.pool.execute("UPDATE webhooks SET quarantined = NULL")
+    await gateway.webhook(payload(value("1001")), "secret-1001")
+    assert len(await read(gateway)) == 100
+    assert await gateway.pool.fetchval("SELECT quarantined FROM webhooks") == "1 parts not understood"
 
 
 async def test_reports_of_messages_of_others_are_absorbed(gateway: Gateway) -> None:

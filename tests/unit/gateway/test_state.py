@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.domain.state import MOST_LINES, UNCONFIRMED, Change, State, Telling, changes_of, told
+from services.gateway.domain.state import MOST_LINES, UNCONFIRMED, Change, State, Telling, changes_of, first_of, told
 from services.gateway.domain.status import RANKS, Status
 from services.gateway.domain.timeline import Entry, entries_of, line_of, name_of, readable
 from shared.events.catalogue import MessageDeferred, MessageSent, MessageUnsettled
@@ -195,7 +195,30 @@ def test_a_timeline_with_releases_is_bounded_too() -> None:
     assert state.timeline.count("\n") <= MOST_LINES + 1
 
 
-OWN = [s for s, event in sorted(samples().items()) if event.event_owner in {"scheduler", "sender"} and s.startswith("message.")]
+@given(st.lists(changes, max_size=8), st.lists(changes, max_size=8))
+def test_the_first_of_each_status_is_counted_once_however_it_is_told(before: list[Change], after: list[Change]) -> None:
+    state, once = told(FIRST, before)
+    counted = [change.status for change in first_of(FIRST.timeline, once)]
+    _, again = told(state, [*before, *after])
+    counted += [change.status for change in first_of(state.timeline, again)]
+    assert len(counted) == len(set(counted))
+    assert set(counted) <= {change.status for change in (*before, *after)}
+
+
+def test_a_hold_without_an_end_takes_the_place_of_the_same_before_it() -> None:
+    held = [Change(Status.SCHEDULED, NOW + timedelta(seconds=n), code="template.paused") for n in (1, 2)]
+    state, new = told(FIRST, held)
+    assert new == held
+    assert (state.status, state.code) == (Status.ACCEPTED, None)
+    assert entries_of(state.timeline)[1:] == [Entry(Status.SCHEDULED, NOW + timedelta(seconds=2), "template.paused")]
+    assert told(state, held[1:]) == (state, [])
+
+
+OWN = [
+    subject
+    for subject, event in sorted(samples().items())
+    if event.event_owner in {"scheduler", "sender"} and subject.startswith("message.") and subject != "message.requested.v1"
+]
 
 
 @pytest.mark.parametrize("subject", OWN)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.domain.status import Status
-from services.gateway.domain.timeline import Entry, entries_of, hides_sent, line_of, name_of, readable, waiting
+from services.gateway.domain.timeline import Entry, entries_of, has, hides_sent, line_of, name_of, readable, waiting
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 moments = st.integers(0, 5_000_000).map(lambda us: NOW + timedelta(microseconds=us))
@@ -96,3 +96,19 @@ def test_a_message_waits_for_what_put_it_back_last_until_it_has_left() -> None:
     for status in (Status.SENT, Status.CANCELED, Status.FAILED, Status.READ):
         assert waiting(status, rows) is None
     assert waiting(Status.UNKNOWN, [*rows, Entry(Status.UNKNOWN, until, "provider.timeout")]) is None
+
+
+def test_what_holds_a_message_until_nobody_knows_when_is_a_wait_too() -> None:
+    held = Entry(Status.SCHEDULED, NOW + timedelta(seconds=2), "template.paused")
+    assert entries_of(kept([held])) == [held]
+    accepted, scheduled = Entry(Status.ACCEPTED, NOW), Entry(Status.SCHEDULED, NOW)
+    assert waiting(Status.SCHEDULED, [accepted, scheduled, held]) == ("template.paused", None)
+    assert waiting(Status.SCHEDULED, [accepted, scheduled]) is None
+    assert waiting(Status.FAILED, [accepted, held]) is None
+
+
+def test_a_status_is_looked_for_by_its_whole_name() -> None:
+    lines = kept([Entry(Status.ACCEPTED, NOW), Entry(Status.SENT, NOW, "sending")])
+    assert has(lines, Status.SENT)
+    assert not has(lines, Status.SENDING)
+    assert not has("", Status.SENT)
