@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-from services.scheduler import hold
+from services.scheduler import conclude, expand, hold, learn, planner
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.outbox import Outbox
 from shared.bus.subscriber import Subscriber
 from shared.clock import Clock
 from shared.events.catalogue import (
+    AudienceFound,
+    ContactConsentChanged,
     MessageAccepted,
     MessageCancelRequested,
     MessageDeferred,
     MessageFailed,
+    MessageReceived,
+    MessageRequestRefused,
     MessageSent,
     MessageUnsettled,
     NumberConnected,
+    RunReported,
+    TemplateChanged,
+    TenantChanged,
 )
 from shared.events.event import Event
 from shared.telemetry.tracing import Tracing
@@ -37,7 +44,14 @@ SETTLE: Final = Subscription(
 )
 CANCEL: Final = Subscription("scheduler.cancel", (MessageCancelRequested,), _CANCEL_POLICY)
 NUMBERS: Final = Subscription("scheduler.numbers", (NumberConnected,), _POLICY)
-SUBSCRIPTIONS: Final = (HOLD, SETTLE, CANCEL, NUMBERS)
+CONSENT: Final = Subscription("scheduler.consent", (ContactConsentChanged,), _POLICY)
+TEMPLATES: Final = Subscription("scheduler.templates", (TemplateChanged,), _POLICY)
+WINDOWS: Final = Subscription("scheduler.windows", (MessageReceived,), _POLICY)
+TENANTS: Final = Subscription("scheduler.tenants", (TenantChanged,), _POLICY)
+AUDIENCE: Final = Subscription("scheduler.audience", (AudienceFound,), _POLICY, concurrency=2, prefetch=4, max_events=4)
+REFUSED: Final = Subscription("scheduler.refused", (MessageRequestRefused,), _POLICY)
+REPORTS: Final = Subscription("scheduler.reports", (RunReported,), _POLICY, max_events=1_024)
+SUBSCRIPTIONS: Final = (HOLD, SETTLE, CANCEL, NUMBERS, CONSENT, TEMPLATES, WINDOWS, TENANTS, AUDIENCE, REFUSED, REPORTS)
 
 
 def subscribers(
@@ -57,5 +71,38 @@ def subscribers(
     async def on_number(events: Sequence[Event]) -> None:
         await hold.know_numbers(outbox, cast("Sequence[NumberConnected]", events), wake_release)
 
-    handlers = ((HOLD, on_accepted), (SETTLE, on_outcome), (CANCEL, on_cancel), (NUMBERS, on_number))
+    async def on_consent(events: Sequence[Event]) -> None:
+        await learn.learn_consent(outbox, cast("Sequence[ContactConsentChanged]", events))
+
+    async def on_template(events: Sequence[Event]) -> None:
+        await learn.learn_templates(outbox, cast("Sequence[TemplateChanged]", events), wake_release)
+
+    async def on_inbound(events: Sequence[Event]) -> None:
+        await learn.learn_windows(outbox, cast("Sequence[MessageReceived]", events))
+
+    async def on_tenant(events: Sequence[Event]) -> None:
+        await planner.know_tenants(outbox, cast("Sequence[TenantChanged]", events))
+
+    async def on_found(events: Sequence[Event]) -> None:
+        await expand.expand(outbox, cast("Sequence[AudienceFound]", events), clock.now())
+
+    async def on_refused(events: Sequence[Event]) -> None:
+        await conclude.refuse(outbox, cast("Sequence[MessageRequestRefused]", events))
+
+    async def on_report(events: Sequence[Event]) -> None:
+        await conclude.report(outbox, cast("Sequence[RunReported]", events))
+
+    handlers = (
+        (HOLD, on_accepted),
+        (SETTLE, on_outcome),
+        (CANCEL, on_cancel),
+        (NUMBERS, on_number),
+        (CONSENT, on_consent),
+        (TEMPLATES, on_template),
+        (WINDOWS, on_inbound),
+        (TENANTS, on_tenant),
+        (AUDIENCE, on_found),
+        (REFUSED, on_refused),
+        (REPORTS, on_report),
+    )
     return [Subscriber(bus, subscription, handler, tracing) for subscription, handler in handlers]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.scheduler.conclude import End, conclude
+from services.scheduler.set_aside import set_aside
 from services.scheduler.store import holds
 from shared.bus.outbox import Outbox
 from shared.events.catalogue import MessageExpired
@@ -19,19 +21,23 @@ SILENT_SECONDS: Final = 90.0
 LONGEST_SILENCE_SECONDS: Final = 3_600.0
 """Each telling waits twice as long as the one before, up to this: a sender that is away must not find its queue full of repeats."""
 REPORTS_END_DAYS: Final = 8
+EXPIRED: Final = "message.expired"
+UNCONFIRMED: Final = "unknown.unconfirmed"
 
 
 async def release_due(outbox: Outbox) -> bool:
-    """Release one round; True where there was something, so another round may find more."""
+    """Release one round, and set aside what has an obstacle; True where there was something, so another round may find more."""
     async with outbox.transaction() as unit:
-        released = await holds.claim_due(
+        claimed = await holds.claim_due(
             unit.connection,
             limit_numbers=CLAIM_NUMBERS,
             limit_per_number=CLAIM_PER_NUMBER,
             silent_seconds=SILENT_SECONDS,
         )
-        unit.emit(*released)
-    return bool(released)
+        unit.emit(*claimed.released)
+        if claimed.stopped:
+            await set_aside(unit, claimed.stopped)
+    return bool(claimed.released or claimed.stopped)
 
 
 async def repeat_silent(outbox: Outbox) -> bool:
@@ -58,10 +64,12 @@ async def expire(outbox: Outbox) -> bool:
                 for row in rows
             )
         )
+        await conclude(unit, [End(row["run_id"], row["message_id"], "expired", EXPIRED) for row in rows if row["run_id"]])
     return len(rows) == EXPIRE_LIMIT
 
 
 async def forget_unsettled(outbox: Outbox) -> None:
     """Drop holds whose outcome can no longer be learned."""
     async with outbox.transaction() as unit:
-        await holds.forget_unsettled(unit.connection, days=REPORTS_END_DAYS)
+        forgotten = await holds.forget_unsettled(unit.connection, days=REPORTS_END_DAYS)
+        await conclude(unit, [End(run_id, message_id, "unknown", UNCONFIRMED) for message_id, run_id in forgotten.items()])

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import asyncpg
 import orjson
 
+from services.scheduler.domain.obstacle import LATER, Obstacle, Openings, is_free_form, template_of
 from services.scheduler.domain.settlement import Settlement
 from services.scheduler.domain.window import RESERVED_PERCENT, window_size
 from shared.db.pool import Connection
 from shared.db.queries import Queries
 from shared.events.catalogue import (
     MessageAccepted,
-    MessageCancelRequested,
     MessageReleased,
     NumberConnected,
     OnUnknown,
     Tier,
+    WindowPolicy,
 )
 from shared.ids import MessageId, NumberId, TenantId
+
+T = TypeVar("T")
 
 sql = Queries(Path(__file__).with_name("queries.sql"))
 INSERT_HOLDS: Final = sql["insert_holds"]
 UPSERT_NUMBER: Final = sql["upsert_number"]
 CLAIM_DUE: Final = sql["claim_due"]
+END_WAITING: Final = sql["end_waiting"]
+BLOCK_HELD: Final = sql["block_held"]
+LOCK_QUIET: Final = sql["lock_quiet"]
+POSTPONE_HOLDS: Final = sql["postpone_holds"]
+DOUBT_WINDOWS: Final = sql["doubt_windows"]
 SETTLE_HOLDS: Final = sql["settle_holds"]
 END_PUT_BACK: Final = sql["end_put_back"]
 CANCEL_HOLDS: Final = sql["cancel_holds"]
@@ -37,8 +47,26 @@ REPEAT_SILENT: Final = sql["repeat_silent"]
 FORGET_UNSETTLED: Final = sql["forget_unsettled"]
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim found: the most urgent released, and those that an obstacle stopped, still as they were."""
+
+    released: Sequence[MessageReleased]
+    stopped: Mapping[Obstacle, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Of the messages that were settled, those put back, and those that have ended and belong to a run, with its id."""
+
+    put_back: set[MessageId]
+    ended: Mapping[str, str]
+
+
 async def insert(connection: Connection, accepted: Sequence[MessageAccepted]) -> None:
     """One hold per message; a message that has one keeps it."""
+    openings = Openings()
+    quiet = [openings.quiet_at(event) for event in accepted]
     await connection.execute(
         INSERT_HOLDS,
         [event.message_id for event in accepted],
@@ -51,6 +79,13 @@ async def insert(connection: Connection, accepted: Sequence[MessageAccepted]) ->
         [event.to for event in accepted],
         [orjson.dumps(event.content).decode() for event in accepted],
         [event.traceparent for event in accepted],
+        _padded([event.run_id for event in accepted]),
+        _padded([hours for hours, _ in quiet]),
+        _padded([quiet_at for _, quiet_at in quiet]),
+        [event.needs_consent for event in accepted],
+        _padded([template_of(event.content) for event in accepted]),
+        [is_free_form(event.content) for event in accepted],
+        LATER,
     )
 
 
@@ -64,15 +99,47 @@ async def upsert_number(connection: Connection, event: NumberConnected) -> None:
         event.messages_per_second,
         window_size(event.messages_per_second),
         event.paused,
+        event.account_id,
+        event.portfolio_id,
+        event.unique_users_per_day,
+        event.window_policy is WindowPolicy.ENFORCE and event.connected_at is not None,
     )
 
 
-async def claim_due(
-    connection: Connection, *, limit_numbers: int, limit_per_number: int, silent_seconds: float
-) -> list[MessageReleased]:
-    """Release what is due and has room, counting the attempt; `repeat_silent` has it if no outcome comes in `silent_seconds`."""
+async def claim_due(connection: Connection, *, limit_numbers: int, limit_per_number: int, silent_seconds: float) -> Claimed:
+    """Release what is due, has room and no obstacle, counting the attempt; `repeat_silent` has it if no outcome comes in
+    `silent_seconds`. The numbers of what was stopped are locked: until the end of the transaction no other claim finds it."""
     rows = await connection.fetch(CLAIM_DUE, limit_numbers, limit_per_number, silent_seconds, RESERVED_PERCENT)
-    return [_released(row) for row in rows]
+    stopped: dict[Obstacle, list[str]] = {}
+    while rows and (obstacle := rows[-1]["obstacle"]) is not None:
+        stopped.setdefault(Obstacle(obstacle), []).append(rows.pop()["message_id"])
+    return Claimed([_released(row) for row in rows], stopped)
+
+
+async def end_waiting(connection: Connection, message_ids: Sequence[str]) -> list[asyncpg.Record]:
+    """Take out those that still wait; rows of message_id, tenant_id, traceparent, run_id."""
+    return await connection.fetch(END_WAITING, message_ids)
+
+
+async def block(connection: Connection, message_ids: Sequence[str]) -> list[asyncpg.Record]:
+    """Block those whose template is still held; rows of message_id, tenant_id, traceparent, code."""
+    return await connection.fetch(BLOCK_HELD, message_ids)
+
+
+async def lock_quiet(connection: Connection, message_ids: Sequence[str]) -> list[asyncpg.Record]:
+    """To be postponed in this transaction; rows of message_id, tenant_id, traceparent, hours, now."""
+    return await connection.fetch(LOCK_QUIET, message_ids)
+
+
+async def postpone(connection: Connection, openings: Mapping[str, tuple[datetime, datetime | None]]) -> None:
+    """Each locked hold waits for the next opening of its hours, which ends at the second of the times."""
+    starts, ends = [start for start, _ in openings.values()], [end for _, end in openings.values()]
+    await connection.execute(POSTPONE_HOLDS, list(openings), starts, ends)
+
+
+async def doubt(connection: Connection, message_ids: Sequence[str], code: str, wait: timedelta) -> None:
+    """Look at them again after `wait`, and believe it then."""
+    await connection.execute(DOUBT_WINDOWS, message_ids, code, wait)
 
 
 async def repeat_silent(
@@ -82,8 +149,8 @@ async def repeat_silent(
     return [_released(row) for row in await connection.fetch(REPEAT_SILENT, silent_seconds, longest_seconds, limit)]
 
 
-async def settle(connection: Connection, settlements: Sequence[Settlement]) -> set[MessageId]:
-    """Free the window and end, put back or park the holds; one settlement per message. Returns those put back.
+async def settle(connection: Connection, settlements: Sequence[Settlement]) -> Settled:
+    """Free the window and end, put back or park the holds; one settlement per message.
 
     A message of unknown outcome that was put back to be sent again, and is reported to have arrived meanwhile, ends too, unless it
     is just being released.
@@ -91,16 +158,18 @@ async def settle(connection: Connection, settlements: Sequence[Settlement]) -> s
     in_order = sorted(settlements, key=itemgetter(0))
     columns = [list(column) for column in zip(*in_order, strict=True)]
     rows = await connection.fetch(SETTLE_HOLDS, *columns)
-    if late := {row["message_id"] for row in rows if row["late"]}:
-        ended = [(message_id, attempt) for message_id, attempt, *_ in in_order if message_id in late]
-        await connection.execute(END_PUT_BACK, *(list(column) for column in zip(*ended, strict=True)))
-    return {MessageId(row["message_id"]) for row in rows if not row["late"]}
+    ended = {row["message_id"]: row["run_id"] for row in rows if row["what"] == "ended"}
+    if late := {row["message_id"] for row in rows if row["what"] == "late"}:
+        told = [(message_id, attempt) for message_id, attempt, *_ in in_order if message_id in late]
+        arrived = await connection.fetch(END_PUT_BACK, *(list(column) for column in zip(*told, strict=True)))
+        ended |= {row["message_id"]: row["run_id"] for row in arrived if row["run_id"] is not None}
+    return Settled({MessageId(row["message_id"]) for row in rows if row["what"] == "back"}, ended)
 
 
-async def cancel(connection: Connection, requests: Sequence[MessageCancelRequested]) -> set[str]:
-    """Take out those that are still waiting; returns their ids."""
-    ids, tenants = [r.message_id for r in requests], [r.tenant_id for r in requests]
-    return {row["message_id"] for row in await connection.fetch(CANCEL_HOLDS, ids, tenants)}
+async def cancel(connection: Connection, messages: Sequence[tuple[str, str]]) -> dict[str, str | None]:
+    """Take out those (message, tenant) that are not released; returns their ids with those of their runs."""
+    columns = [list(column) for column in zip(*sorted(messages), strict=True)]
+    return {row["message_id"]: row["run_id"] for row in await connection.fetch(CANCEL_HOLDS, *columns)}
 
 
 async def known(connection: Connection, message_ids: Sequence[str]) -> set[str]:
@@ -109,13 +178,19 @@ async def known(connection: Connection, message_ids: Sequence[str]) -> set[str]:
 
 
 async def expire(connection: Connection, *, limit: int) -> list[asyncpg.Record]:
-    """Take out what is past its time to live; rows of message_id, tenant_id, traceparent."""
+    """Take out what is past its time to live; rows of message_id, tenant_id, traceparent, run_id."""
     return await connection.fetch(EXPIRE_HOLDS, limit)
 
 
-async def forget_unsettled(connection: Connection, *, days: int) -> None:
-    """Stop waiting for reports that can no longer come."""
-    await connection.execute(FORGET_UNSETTLED, days)
+async def forget_unsettled(connection: Connection, *, days: int) -> dict[str, str]:
+    """Stop waiting for reports that can no longer come; returns the ids of those of a run, with the run's."""
+    rows = await connection.fetch(FORGET_UNSETTLED, days)
+    return {row["message_id"]: row["run_id"] for row in rows if row["run_id"] is not None}
+
+
+def _padded(column: list[T | None]) -> list[T | None]:
+    """A column in which nothing is need not be sent: `unnest` pads it."""
+    return column if any(value is not None for value in column) else []
 
 
 def _released(row: asyncpg.Record) -> MessageReleased:

@@ -38,18 +38,18 @@ def now() -> datetime:
 def accepted(
     tier: Tier = Tier.NORMAL, due: float = -1.0, number: str = NUMBER, expires: float | None = None, **changes: Any
 ) -> MessageAccepted:
-    return MessageAccepted(
-        tenant_id=TENANT,
-        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        message_id=MessageId(new_id("msg")),
-        number_id=NumberId(number),
-        to="+15551234567",
-        content={"type": "text", "text": {"body": "Grüße\n\u2028"}},
-        tier=tier,
-        not_before=now() + timedelta(seconds=due),
-        expires_at=None if expires is None else now() + timedelta(seconds=expires),
-        **changes,
-    )
+    plain: dict[str, Any] = {
+        "tenant_id": TENANT,
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "message_id": MessageId(new_id("msg")),
+        "number_id": NumberId(number),
+        "to": "+15551234567",
+        "content": {"type": "text", "text": {"body": "Grüße\n\u2028"}},
+        "tier": tier,
+        "not_before": now() + timedelta(seconds=due),
+        "expires_at": None if expires is None else now() + timedelta(seconds=expires),
+    }
+    return MessageAccepted(**{**plain, **changes})
 
 
 async def connect(

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 
 from services.scheduler import hold, release
 from services.scheduler.app import build
 from services.scheduler.domain.gate import LONGEST_GATE
-from services.scheduler.settings import SchedulerSettings, Settings
+from services.scheduler.settings import SchedulerSecuritySettings, SchedulerSettings, Settings
 from services.scheduler.store import gates
 from shared.bus.memory import MemoryBus
 from shared.bus.outbox import Outbox
@@ -217,6 +218,7 @@ async def test_operators_see_what_is_closed(outbox: Outbox, pool: Pool, database
     await close(outbox, pool, *told_gates)
     await pool.execute("UPDATE gates SET until = now() WHERE scope = 'num_over'")
     settings = Settings(
+        security=SchedulerSecuritySettings(internal_token=SecretStr("a token that the services share")),
         db=database.settings_for("scheduler"),
         scheduler=SchedulerSettings(port=0),
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
 import asyncpg
 import pytest
 
 from services.scheduler.domain.window import RESERVED_PERCENT
-from services.scheduler.store.holds import CLAIM_DUE, SETTLE_HOLDS
+from services.scheduler.store.holds import CANCEL_HOLDS, CLAIM_DUE, END_WAITING, EXPIRE_HOLDS, SETTLE_HOLDS
+from services.scheduler.store.projections import PRUNE_LIFTED, PRUNE_WINDOWS, SUPPRESS_LATER, UNBLOCK_HOLDS
 from shared.db.pool import Connection, service_url
 from tests.support.database import Database
 
@@ -18,6 +19,7 @@ CLAIM: Final = f"EXECUTE claim (32, 256, 90, ARRAY{list(RESERVED_PERCENT)})"
 NUMBERS: Final = 2_000
 FEW: Final = 50
 """Rows that a claim may read beside those that it releases."""
+PROJECTIONS: Final = ("suppressions", "windows", "templates")
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
 async def vacuum(database: Database) -> None:
     """As autovacuum does; the service's own role may not."""
     admin = await asyncpg.connect(database.admin_url)
-    for table in ("holds", "numbers", "gates"):
+    for table in ("holds", "numbers", "gates", *PROJECTIONS):
         await admin.execute(f"VACUUM ANALYZE scheduler.{table}")
     await admin.close()
 
@@ -54,22 +56,26 @@ async def fill(connection: Connection, *, numbers: int, holds: int, tier: str = 
     )
 
 
-async def read_by(connection: Connection, statement: str) -> tuple[int, int, str]:
-    """Carry it out: rows returned, rows of holds read, and how."""
+async def read_by(connection: Connection, statement: str, tables: Sequence[str] = ("holds",)) -> tuple[int, int, str]:
+    """Carry it out: rows returned, rows of the tables read, and how."""
     found = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
     plan = json.loads(found)[0]["Plan"]
-    scans = [node for node in nodes(plan) if node.get("Relation Name") == "holds" and "Scan" in node["Node Type"]]
+    scans = [node for node in nodes(plan) if node.get("Relation Name") in tables and "Scan" in node["Node Type"]]
     read = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
     return plan["Actual Rows"], round(read), found
 
 
-async def claim(connection: Connection) -> tuple[int, int, str]:
-    """`read_by` of a claim that is undone."""
+async def undone(connection: Connection, statement: str, tables: Sequence[str] = ("holds",)) -> tuple[int, int, str]:
+    """`read_by` of a statement that is undone."""
     transaction = connection.transaction()
     await transaction.start()
-    found = await read_by(connection, CLAIM)
+    found = await read_by(connection, statement, tables)
     await transaction.rollback()
     return found
+
+
+async def claim(connection: Connection) -> tuple[int, int, str]:
+    return await undone(connection, CLAIM)
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -168,3 +174,82 @@ async def test_one_plan_serves_every_claim(connection: Connection) -> None:
     planned = await connection.fetchrow("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name = 'claim'")
     assert planned is not None
     assert tuple(planned) == (11, 0)
+
+
+async def know_much(connection: Connection) -> None:
+    """Everybody wrote today to a number that enforces windows, nobody who waits has opted out, and all templates can be sent."""
+    await connection.execute(
+        """
+        UPDATE numbers SET enforces_windows = true, window_known_from = '-infinity', account_id = 'waba';
+        INSERT INTO windows SELECT number_id, '+' || n, now() FROM numbers, generate_series(1, 10000) n;
+        INSERT INTO suppressions SELECT 't' || n % 7, '+' || n, 'all', now() FROM generate_series(1, 30000) n;
+        INSERT INTO templates SELECT 'waba', 't' || n || ':en', 'utility', NULL, now() FROM generate_series(1, 2000) n;
+        UPDATE holds SET free_form = substr(message_id, 5)::integer % 2 = 0, template = nullif('t7:en', 't' || substr(message_id, 5)::integer % 2 * 7 || ':en')
+        """  # noqa: E501
+    )
+
+
+@pytest.mark.usefixtures("backlog")
+@pytest.mark.parametrize("analyzed", [False, True])
+async def test_projections_are_asked_by_their_keys_however_large_they_are(
+    analyzed: bool, connection: Connection, database: Database
+) -> None:
+    released, read, plan = await undone(connection, CLAIM, PROJECTIONS)
+    assert (released, read) == (3 * 70, 0), plan
+    await know_much(connection)
+    if analyzed:
+        await vacuum(database)
+    released, read, plan = await undone(connection, CLAIM, ("holds", *PROJECTIONS))
+    assert released == 3 * 70
+    assert read <= 5 * released + FEW, plan
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+async def test_what_an_obstacle_stopped_is_not_read_again(analyzed: bool, connection: Connection, database: Database) -> None:
+    await prepare(connection)
+    await fill(connection, numbers=3, holds=10_000, due="now() - interval '1 hour'")
+    await connection.execute(
+        "UPDATE holds SET state = 'blocked', code = 'template.paused', template = 't' WHERE number_id = 'num_1'"
+    )
+    await connection.execute("UPDATE holds SET due_at = now() + interval '1 hour' WHERE number_id = 'num_2'")
+    await connection.execute("DELETE FROM holds WHERE number_id = 'num_3' AND message_id <> 'msg_2'")
+    if analyzed:
+        await vacuum(database)
+    released, read, plan = await claim(connection)
+    assert released == 1
+    assert read <= FEW, plan
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "types", "text", "arguments", "rows"),
+    [
+        ("suppress", "text[], text[]", SUPPRESS_LATER, "('{t,t}', '{+1000,+2000}')", 2),
+        ("unblock", "text[], text[], integer", UNBLOCK_HOLDS, "('{waba}', '{t5:en}', 10)", 10),
+        ("expire", "integer", EXPIRE_HOLDS, "(100)", 100),
+        ("cancel", "text[], text[]", CANCEL_HOLDS, "('{msg_5,msg_7}', '{t,t}')", 2),
+        ("take_out", "text[]", END_WAITING, "('{msg_5,msg_8}')", 2),
+        ("prune_windows", "integer", PRUNE_WINDOWS, "(10)", 10),
+        ("prune_lifted", "integer, integer", PRUNE_LIFTED, "(3, 10)", 10),
+    ],
+)
+async def test_what_is_taken_out_or_put_back_is_found_by_an_index(
+    name: str, types: str, text: str, arguments: str, rows: int, analyzed: bool, connection: Connection, database: Database
+) -> None:
+    await connection.execute(f"PREPARE {name} ({types}) AS {text}")
+    await fill(connection, numbers=3, holds=20_000, due="now() + interval '1 hour'")
+    await know_much(connection)
+    await connection.execute(
+        """
+        UPDATE holds SET is_later = true, recipient = '+' || substr(message_id, 5), expires_at = now() - interval '1 s';
+        UPDATE holds SET state = 'blocked', code = 'c', template = 't5:en' WHERE substr(message_id, 5)::integer % 10 = 0;
+        INSERT INTO suppressions SELECT 't', '+' || n * 1000, 'all', now() FROM generate_series(1, 3) n;
+        INSERT INTO suppressions SELECT 'u', '+' || n, NULL, now(), now() - interval '4 days' FROM generate_series(1, 3000) n;
+        UPDATE windows SET last_inbound_at = now() - interval '26 hours' WHERE length(phone) = 4
+        """
+    )
+    if analyzed:
+        await vacuum(database)
+    _, read, plan = await undone(connection, f"EXECUTE {name} {arguments}", ("holds", *PROJECTIONS))
+    assert f'"Actual Rows": {rows}' in plan or f'"Actual Rows": {float(rows):.2f}' in plan, plan
+    assert read <= 4 * rows + FEW, plan

@@ -109,7 +109,7 @@ async def test_a_round_is_bounded_and_serves_first_the_numbers_that_waited_longe
     async def claim() -> list[str]:
         async with outbox.transaction() as unit:
             claimed = await holds.claim_due(unit.connection, limit_numbers=2, limit_per_number=2, silent_seconds=90)
-        return [event.number_id for event in claimed]
+        return [event.number_id for event in claimed.released]
 
     rounds = [await claim() for _ in range(5)]
     assert [len(one) for one in rounds] == [4] * 5
@@ -137,7 +137,8 @@ async def test_claimers_side_by_side_never_release_a_hold_twice(outbox: Outbox, 
         mine: list[MessageReleased] = []
         for _ in range(12):
             async with outbox.transaction() as unit:
-                mine += await holds.claim_due(unit.connection, limit_numbers=4, limit_per_number=50, silent_seconds=90)
+                claimed = await holds.claim_due(unit.connection, limit_numbers=4, limit_per_number=50, silent_seconds=90)
+            mine += claimed.released
             await asyncio.sleep(0)
         return mine
 
@@ -161,7 +162,8 @@ async def test_claimers_and_settlers_side_by_side_keep_the_window_and_leave_noth
     async def work() -> None:
         while await pool.fetchval("SELECT count(*) FROM holds"):
             async with outbox.transaction() as unit:
-                mine = await holds.claim_due(unit.connection, limit_numbers=2, limit_per_number=10, silent_seconds=90)
+                claimed = await holds.claim_due(unit.connection, limit_numbers=2, limit_per_number=10, silent_seconds=90)
+            mine = claimed.released
             assert await pool.fetchval("SELECT max(in_flight) FROM numbers") <= 40
             outcomes = [outcome(chance.choice(["sent", "failed", "deferred", "unsettled"]), event) for event in mine]
             await settle(outbox, *outcomes) if outcomes else await asyncio.sleep(0)

@@ -1,0 +1,204 @@
+"""Schedules: made, changed, paused, resumed, triggered, canceled. What they open is the planner's work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+import orjson
+
+from services.scheduler.domain.run import RunKind
+from services.scheduler.domain.schedule import Occurrence, ScheduleState, Timing, next_occurrences
+from services.scheduler.payloads.schedules import ChangeSchedule, PreviewBody, ScheduleBody
+from services.scheduler.planner import plan_at, run_spec
+from services.scheduler.runs import cancel_runs, open_run, pause_runs, resume_runs
+from services.scheduler.schedule_meaning import Moments, refuse, spec_of, timing_of
+from services.scheduler.store import schedules as store
+from services.scheduler.store.schedules import Definition, Selection
+from shared.bus.outbox import Unit
+from shared.db.pool import Connection
+from shared.errors import FieldError, Rejected
+from shared.http.requests import validate
+from shared.ids import TenantId, new_id
+
+PAUSED_BY_TENANT: Final = "schedule.paused"
+CANCEL_BATCH: Final = 10_000
+"""Schedules canceled by one statement, which has to end in seconds."""
+_OPEN: Final = (ScheduleState.ACTIVE, ScheduleState.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """In whose name something is asked, and when."""
+
+    tenant_id: TenantId
+    now: datetime
+
+
+async def create(unit: Unit, asker: Asker, body: ScheduleBody) -> asyncpg.Record:
+    """A new schedule. Raises `Rejected` for what is wrong with it."""
+    tenant = await store.tenant(unit.connection, asker.tenant_id)
+    definition = await _definition(unit.connection, asker, body, Moments(asker.now, asker.now, tenant.zone))
+    schedule_id = new_id("sch")
+    await store.insert(unit.connection, schedule_id, asker.tenant_id, definition, asker.now)
+    return await _read(unit, asker, schedule_id)
+
+
+async def change(unit: Unit, asker: Asker, schedule_id: str, body: ChangeSchedule) -> asyncpg.Record:
+    """Fields that are given replace what was there, null takes them away. What was opened ahead of its time is taken back and comes
+    by the new definition; a run that has begun goes on as it was."""
+    row = await _locked(unit, asker, schedule_id, _OPEN, "change")
+    given = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    merged = {name: value for name, value in {**orjson.loads(row["definition"]), **given}.items() if value is not None}
+    whole = validate(ScheduleBody, orjson.dumps(merged))
+    runs = await store.open_runs(unit.connection, [schedule_id])
+    early = [run["run_id"] for run in runs if run["due_at"] > asker.now and not run["by_hand"]]
+    opened = row["opened"] - len(early)
+    if not Timing.model_validate_json(row["timing"]).is_recurring and opened > 0:
+        raise Rejected("schedule.begun", "It has begun; cancel it, and make a new schedule for another time.", 409)
+    tenant = await store.tenant(unit.connection, asker.tenant_id)
+    definition = await _definition(unit.connection, asker, whole, Moments(row["created_at"], asker.now, tenant.zone), opened)
+    if early:
+        await cancel_runs(unit, early)
+        await store.forget_runs(unit.connection, early)
+    await store.redefine(unit.connection, schedule_id, definition, opened, asker.now)
+    return await _read(unit, asker, schedule_id)
+
+
+async def pause(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
+    """Nothing is opened, and of its runs nothing more leaves."""
+    row = await _locked(unit, asker, schedule_id, (ScheduleState.ACTIVE,), "pause")
+    await store.turn(unit.connection, schedule_id, ScheduleState.PAUSED, row["next_at"], None, asker.now)
+    if runs := await store.open_runs(unit.connection, [schedule_id]):
+        await pause_runs(unit, [run["run_id"] for run in runs], PAUSED_BY_TENANT, None)
+    return await _read(unit, asker, schedule_id)
+
+
+async def resume(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
+    """Its runs go on. Of a recurrence what came while it was paused is left out; what was to come once comes now, if it is not
+    older than the window for catching up."""
+    row = await _locked(unit, asker, schedule_id, (ScheduleState.PAUSED,), "resume")
+    timing, next_at = Timing.model_validate_json(row["timing"]), row["next_at"]
+    if timing.is_recurring and next_at is not None and next_at <= asker.now:
+        left = next_occurrences(timing, asker.now, 1, row["opened"])
+        next_at = left[0].due_at if left else None
+    await store.turn(unit.connection, schedule_id, ScheduleState.ACTIVE, next_at, plan_at(next_at, asker.now), asker.now)
+    if runs := await store.open_runs(unit.connection, [schedule_id]):
+        await resume_runs(unit, [run["run_id"] for run in runs])
+    return await _read(unit, asker, schedule_id)
+
+
+async def trigger(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
+    """A run now, beside those by time: it does not count, and no run that is on is in its way."""
+    row = await _locked(unit, asker, schedule_id, _OPEN, "trigger")
+    tenant = await store.tenant(unit.connection, asker.tenant_id)
+    spec = run_spec(orjson.loads(row["spec"]), Occurrence(asker.now), tenant)
+    run_id = await open_run(unit, asker.tenant_id, RunKind.OCCURRENCE, schedule_id, spec, now=asker.now)
+    await store.add_runs(unit.connection, [(run_id, schedule_id, asker.now)], asker.now, by_hand=True)
+    return await _read(unit, asker, schedule_id)
+
+
+async def cancel(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
+    """Nothing more comes, and of its runs what has not left does not leave."""
+    await _locked(unit, asker, schedule_id, _OPEN, "cancel")
+    await store.turn(unit.connection, schedule_id, ScheduleState.CANCELED, None, None, asker.now)
+    if runs := await store.open_runs(unit.connection, [schedule_id]):
+        await cancel_runs(unit, [run["run_id"] for run in runs])
+    return await _read(unit, asker, schedule_id)
+
+
+async def cancel_selected(unit: Unit, asker: Asker, selection: Selection) -> int:
+    """Cancel all that fit, with their runs; how many there were. Raises `Rejected` where nothing is selected by."""
+    if selection.is_empty:
+        raise Rejected("selection.empty", "Say which schedules: by ids, state, reference, group_id, due_after or due_before.")
+    canceled = 0
+    while batch := await store.cancel(unit.connection, asker.tenant_id, selection, CANCEL_BATCH, asker.now):
+        canceled += len(batch)
+        if runs := await store.open_runs(unit.connection, batch):
+            await cancel_runs(unit, [run["run_id"] for run in runs])
+        if len(batch) < CANCEL_BATCH:
+            break
+    return canceled
+
+
+def preview(body: PreviewBody, asker: Asker, zone: str) -> list[Occurrence]:
+    """When it would be. `zone` is the tenant's. Raises `Rejected`."""
+    timing = timing_of(body, Moments(asker.now, asker.now, zone))
+    return _upcoming(timing, asker.now, body.limit)
+
+
+def next_of(row: asyncpg.Record, limit: int) -> list[Occurrence]:
+    """Those of a schedule that nobody has looked at yet."""
+    if row["next_at"] is None:
+        return []
+    timing: Timing = Timing.model_validate_json(row["timing"])
+    just_before = row["next_at"] - timedelta(microseconds=1)
+    return next_occurrences(timing, just_before, limit, row["opened"] + len(row["waiting"]))
+
+
+def unknown() -> Rejected:
+    return Rejected("schedule.unknown", "There is no such schedule.", 404)
+
+
+async def _definition(
+    connection: Connection, asker: Asker, body: ScheduleBody, moments: Moments, opened: int = 0
+) -> Definition:
+    timing = timing_of(body, moments)
+    number_id = await _number(connection, asker.tenant_id, body.from_)
+    faults = [number_id] if isinstance(number_id, FieldError) else []
+    spec: dict[str, Any] = {}
+    try:
+        spec = spec_of(body, timing, number_id if isinstance(number_id, str) else "")
+    except Rejected as error:
+        faults = [*error.errors, *faults]
+    refuse(faults)
+    left = _upcoming(timing, asker.now, 1, opened)
+    next_at = left[0].due_at if left else None
+    return Definition(
+        given=body.model_dump_json(by_alias=True, exclude_unset=True, exclude_none=True),
+        timing=timing,
+        spec=spec,
+        overlap=body.overlap,
+        catchup_seconds=body.catchup_window_seconds,
+        next_at=next_at,
+        plan_at=plan_at(next_at, asker.now),
+        reference=body.reference,
+        group_ids=[] if body.group_id is None else [body.group_id],
+    )
+
+
+def _upcoming(timing: Timing, now: datetime, limit: int, opened: int = 0) -> list[Occurrence]:
+    """The next ones; of what is to come once, that one, though it be for this very moment."""
+    return next_occurrences(timing, now if timing.is_recurring else now - timedelta(days=2), limit, opened)
+
+
+async def _number(connection: Connection, tenant_id: TenantId, wanted: str | None) -> str | FieldError:
+    """The number it goes out from: the one named, else the only one."""
+    found = await store.numbers(connection, tenant_id, wanted)
+    if len(found) == 1:
+        return found[0]
+    if wanted is not None:
+        return FieldError("/from", "number.unknown", "is not a number of yours")
+    if not found:
+        return FieldError("/from", "number.none", "you have no number yet; connect one with POST /api/numbers")
+    return FieldError("/from", "number.ambiguous", "you have several numbers; name the one to send from")
+
+
+async def _locked(unit: Unit, asker: Asker, schedule_id: str, states: tuple[ScheduleState, ...], action: str) -> asyncpg.Record:
+    """The schedule, which stays as it is until the transaction ends. Raises `Rejected` where its state does not fit the action."""
+    row = await store.lock(unit.connection, asker.tenant_id, schedule_id)
+    if row is None:
+        raise unknown()
+    if row["state"] not in states:
+        raise Rejected(
+            "schedule.wrong_state", f"The schedule is {row['state']}; it must be {' or '.join(states)} to {action} it.", 409
+        )
+    return row
+
+
+async def _read(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
+    row = await store.find(unit.connection, asker.tenant_id, schedule_id)
+    assert row is not None
+    return row
