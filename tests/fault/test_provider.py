@@ -149,7 +149,7 @@ SCRIPT: Final = {
     "0009": Scripted("read", (*BEFORE, "sent", "delivered", "read"), never=("failed",)),
     "0010": Scripted("read", (*BEFORE, "scheduled provider.131056", "sent", "delivered", "read"), never=("failed", "unknown")),
     "0011": Scripted("read", (*SENT, "read"), never=("delivered",)),
-    "0012": Scripted("read", (*SENT, "delivered", "read")),
+    "0012": Scripted("read", (*SENT, "read")),  # "delivered" comes after it, with a second of its own perhaps
     "0013": Scripted("sent", SENT, never=("delivered", "read", "failed")),
     "0014": Scripted("sent", SENT, never=("delivered", "read", "failed")),
     "0015": Scripted("read", (*BEFORE, "sent", "delivered", "read"), never=("unknown", "failed")),
