@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import uvloop
 
-from bench import ceiling, chaos, comparison, isolation, obedience, pipeline, stalled
+from bench import campaign, ceiling, chaos, comparison, isolation, obedience, pipeline, release, stalled, users
 from bench.report import surroundings, table, write
 from bench.rig import ROOT, Rig, running_rig
 from bench.scenario import Report, Scale, Scenario
@@ -27,10 +27,13 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     stalled.SCENARIO,
     isolation.SCENARIO,
     obedience.SCENARIO,
+    release.SCENARIO,
+    users.SCENARIO,
+    campaign.SCENARIO,
     chaos.SCENARIO,
 )
-USUAL: Final = ("pipeline", "ceiling", "comparison", "stalled", "isolation", "obedience")
-"""Without names: all but chaos, some eight minutes. `all` is every one of them."""
+USUAL: Final = ("pipeline", "ceiling", "comparison", "stalled", "isolation", "obedience", "release", "users")
+"""Without names: all but campaign and chaos, some thirteen minutes. `all` is every one of them."""
 
 
 async def measure(scenarios: Sequence[Scenario], scale: Scale, facts: dict[str, Any]) -> None:

@@ -67,7 +67,7 @@ async def _kill(rig: Rig, others: Sequence[Supervised], every_seconds: float, ki
     """One of the senders in turn, wherever it is just then."""
     for turn in cycle(range(len(others) + 1)):
         await asyncio.sleep(every_seconds)
-        pids = rig.sender_pids() if turn == 0 else [pid] if (pid := others[turn - 1].process.pid) else []
+        pids = rig.pids("sender") if turn == 0 else [pid] if (pid := others[turn - 1].process.pid) else []
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)

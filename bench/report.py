@@ -18,6 +18,7 @@ from bench.scenario import Report
 RESULTS: Final = Path(__file__).parent / "results"
 PACKAGES: Final = (
     "aiohttp", "aio-pika", "asyncpg", "uvloop", "pydantic", "orjson", "redis", "celery", "requests", "taskiq", "taskiq-aio-pika",
+    "locust",
 )  # fmt: skip
 
 

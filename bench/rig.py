@@ -101,10 +101,10 @@ class Rig:
         }
         return Number((await self.api("POST", "numbers", record))["id"], phone_number_id)
 
-    def sender_pids(self) -> Sequence[int]:
-        """Of the stack's own sender; none while it is being started again."""
+    def pids(self, name: str) -> Sequence[int]:
+        """Of a service of the stack's own; none while it is being started again."""
         processes = json.loads((self.home / "run.json").read_text())["processes"]
-        return [one["pid"] for one in processes if one["name"] == "sender" and "pid" in one]
+        return [one["pid"] for one in processes if one["name"] == name and "pid" in one]
 
 
 @asynccontextmanager
