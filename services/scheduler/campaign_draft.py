@@ -5,23 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
+from services.scheduler.body_faults import hours_faults, part_faults
 from services.scheduler.domain.free_json import json_faults
-from services.scheduler.domain.hours import has_opening
 from services.scheduler.domain.run import FailureStop, Pacing, RunSpec
+from services.scheduler.domain.schedule import RECIPIENT, first_anywhere
 from services.scheduler.domain.zones import is_zone, resolve
-from services.scheduler.payloads.campaigns import CampaignBody, ContentBody, SayingBody
-from shared.errors import FieldError, Rejected
-from shared.events.catalogue import Audience, Hours, NamedRecipient, Tier, Variant
+from services.scheduler.payloads.campaigns import CampaignBody, SayingBody
+from shared.errors import FieldError
+from shared.events.values import Audience, Hours, NamedRecipient, Tier, Variant
 from shared.http.codes import Code
 from shared.ids import NumberId
 
-RECIPIENT: Final = "recipient"
-"""The time zone of each recipient."""
-EARLIEST_ZONE: Final = timedelta(hours=14)
-"""Nowhere is a wall time reached sooner before UTC (Pacific/Kiritimati)."""
 _LATEST_YEAR: Final = 9_000
 _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 
@@ -65,7 +62,7 @@ def start_of(body: CampaignBody, now: datetime) -> Start:
         return Start(max(now, moment.astimezone(UTC)), zone=zone)
     if zone is not None:
         return Start(max(now, resolve(moment, zone)), zone=zone)
-    return Start(max(now, moment.replace(tzinfo=UTC) - EARLIEST_ZONE), wall=moment)
+    return Start(max(now, first_anywhere(moment)), wall=moment)
 
 
 def spec_of(body: CampaignBody, number_id: NumberId, now: datetime, zone: str = "UTC", hours: Hours | None = None) -> RunSpec:
@@ -134,14 +131,6 @@ def pacing_of(body: CampaignBody) -> Pacing | None:
     )
 
 
-def refuse(faults: list[FieldError]) -> None:
-    """Raises `Rejected` where there are any."""
-    if faults:
-        first = f"{faults[0].pointer} {faults[0].detail}"
-        detail = f"{first}." if len(faults) == 1 else f"{first}; {len(faults) - 1} more in errors."
-        raise Rejected(Code.REQUEST_INVALID, detail, errors=faults)
-
-
 def _variant(saying: SayingBody, name: str, weight: int, variables: dict[str, str]) -> Variant:
     content = saying.content
     return Variant(
@@ -180,18 +169,8 @@ def _one_saying(saying: SayingBody, pointer: str) -> Iterator[FieldError]:
     for name in given[1:]:
         yield FieldError(f"{pointer}/{name}", "field.surplus", f"does not go with {given[0]}")
     if saying.content is not None:
-        yield from _content_faults(saying.content, f"{pointer}/content")
-
-
-def _content_faults(content: ContentBody, pointer: str) -> Iterator[FieldError]:
-    for name in ("text", "template"):
-        part = getattr(content, name)
-        if name == content.type and part is None:
-            yield FieldError(f"{pointer}/{name}", Code.FIELD_MISSING, f"a message of type {content.type} needs it")
-        elif name != content.type and part is not None:
-            yield FieldError(f"{pointer}/{name}", "field.surplus", f"does not belong to a message of type {content.type}")
-    if content.template is not None:
-        yield from json_faults(content.template.components, f"{pointer}/template/components")
+        content = saying.content
+        yield from part_faults(content.type, content.text, content.template, f"{pointer}/content")
 
 
 def _time_faults(body: CampaignBody, now: datetime) -> Iterator[FieldError]:
@@ -224,13 +203,7 @@ def _time_faults(body: CampaignBody, now: datetime) -> Iterator[FieldError]:
 
 
 def _setting_faults(body: CampaignBody) -> Iterator[FieldError]:
-    if body.hours is not None:
-        for name, spans in (("quiet", body.hours.quiet), ("allowed", body.hours.allowed)):
-            for index, span in enumerate(spans):
-                if not all(1 <= day <= 7 for day in span.days):
-                    yield FieldError(f"/hours/{name}/{index}/days", Code.FIELD_OUT_OF_RANGE, "are 1 (Monday) to 7 (Sunday)")
-        if not has_opening(Hours(zone="UTC", quiet=body.hours.quiet, allowed=body.hours.allowed)):
-            yield FieldError("/hours", "hours.never_open", "leave no minute of the week")
+    yield from hours_faults(body.hours)
     if body.pacing is not None and body.pacing.ramp is not None and body.pacing.ramp.from_ > body.pacing.messages_per_minute:
         yield FieldError("/pacing/ramp/from", Code.FIELD_OUT_OF_RANGE, "must be at most messages_per_minute")
     if body.audience is not None:

@@ -15,17 +15,16 @@ import asyncpg
 from services.scheduler.campaign_draft import start_of, variants_of
 from services.scheduler.campaign_reports import Limits, estimated_end
 from services.scheduler.domain.campaign import Campaign
-from services.scheduler.domain.obstacle import is_free_form, template_of
+from services.scheduler.domain.obstacle import OPTED_OUT, is_free_form, template_of
 from services.scheduler.domain.run import RunCounts, RunState, RunTerms
 from services.scheduler.payloads.campaigns import Budget, CampaignBody, Estimate, PreflightState, PreflightView, Warned
 from services.scheduler.runs import counts
 from services.scheduler.store import campaigns as store
-from shared.db.pool import Connection
+from shared.db.pool import Connection, Pool
 from shared.ids import TenantId
 
 _NAME: Final = re.compile(r"\{\{([^{}]+)\}\}")
 INVALID: Final = frozenset({"phone.invalid", "contact.no_phone"})
-OPTED_OUT: Final = "contact.opted_out"
 MISSING: Final = "variable.missing"
 _STATES: Final = {
     RunState.EXPANDING: PreflightState.RUNNING,
@@ -49,7 +48,7 @@ class _Findings:
     estimate: Estimate | None = None
 
 
-async def look(connection: Connection, campaign: Campaign, body: CampaignBody, now: datetime) -> PreflightView | None:
+async def look(connection: Connection | Pool, campaign: Campaign, body: CampaignBody, now: datetime) -> PreflightView | None:
     """What it has found so far. None: there is none of this definition, or it is forgotten."""
     run_id = campaign.preflight_run_id
     run = None if run_id is None else await store.pace(connection, run_id)
@@ -112,7 +111,7 @@ def _budget(body: CampaignBody, number: asyncpg.Record | None, wanted: int) -> B
 
 
 async def _estimate(
-    connection: Connection, run_id: str, findings: _Findings, starts_at: datetime, now: datetime
+    connection: Connection | Pool, run_id: str, findings: _Findings, starts_at: datetime, now: datetime
 ) -> Estimate | None:
     number, budget = findings.number, findings.budget
     if number is None:
@@ -131,7 +130,7 @@ async def _estimate(
     )
 
 
-async def _warnings(connection: Connection, run_id: str, findings: _Findings, *, is_done: bool) -> list[Warned]:
+async def _warnings(connection: Connection | Pool, run_id: str, findings: _Findings, *, is_done: bool) -> list[Warned]:
     number = findings.number
     warnings = [*_found_warnings(findings, is_done=is_done), *_time_warnings(findings)]
     if number is None:
@@ -175,7 +174,7 @@ def _time_warnings(findings: _Findings) -> Iterator[Warned]:
         )
 
 
-async def _template_warnings(connection: Connection, body: CampaignBody, number: asyncpg.Record) -> list[Warned]:
+async def _template_warnings(connection: Connection | Pool, body: CampaignBody, number: asyncpg.Record) -> list[Warned]:
     named = [variant.content and template_of(variant.content) for variant in variants_of(body)]
     templates = [template for template in named if template]
     if not templates or number["account_id"] is None:

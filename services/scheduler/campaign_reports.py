@@ -13,7 +13,7 @@ import asyncpg
 from services.scheduler.domain.campaign import Campaign, CampaignState
 from services.scheduler.domain.estimate import Pace, Plan
 from services.scheduler.domain.hours import NeverOpenError
-from services.scheduler.domain.run import RunCounts, RunTerms
+from services.scheduler.domain.run import ANYWHERE, RunCounts, RunTerms
 from services.scheduler.domain.zones import resolve
 from services.scheduler.payloads.campaigns import CampaignStats, Counts, FailureCount, Interval, Point, Progress, VariantStats
 from services.scheduler.runs import counts
@@ -23,7 +23,6 @@ from shared.ids import TenantId
 
 SHORTEST_SECONDS: Final = 5.0
 """After its start or resumption a rate over less than that says nothing."""
-_ANYWHERE: Final = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +47,13 @@ class Limits:
         )
 
 
-async def counts_of(connection: Connection, campaigns: Sequence[Campaign]) -> Mapping[str, Counts]:
-    """By campaign, where the recipients of those that were started are."""
-    runs = {campaign.run.id: campaign.id for campaign in campaigns if campaign.run is not None}
-    found = await counts(connection, list(runs)) if runs else {}
-    return {campaign_id: Counts(**_counted(found.get(run_id, RunCounts()))) for run_id, campaign_id in runs.items()}
+async def counts_of(connection: Connection | Pool, run_ids: Sequence[str]) -> Mapping[str, Counts]:
+    """By run, where its recipients are."""
+    found = await counts(connection, run_ids) if run_ids else {}
+    return {run_id: Counts(**_counted(of_run)) for run_id, of_run in found.items()}
 
 
-async def progress(connection: Connection, campaign: Campaign, now: datetime) -> Progress | None:
+async def progress(connection: Connection | Pool, campaign: Campaign, now: datetime) -> Progress | None:
     """Where the recipients are, how fast it goes and when it will be over; None for a draft."""
     if campaign.run is None:
         return None
@@ -73,7 +71,9 @@ async def progress(connection: Connection, campaign: Campaign, now: datetime) ->
     )
 
 
-async def _end(connection: Connection, campaign: Campaign, row: asyncpg.Record, waiting: int, now: datetime) -> datetime | None:
+async def _end(
+    connection: Connection | Pool, campaign: Campaign, row: asyncpg.Record, waiting: int, now: datetime
+) -> datetime | None:
     number = (await store.numbers(connection, TenantId(campaign.tenant_id))).get(row["number_id"])
     if number is None or number["paused"] is not None:
         return None
@@ -81,10 +81,12 @@ async def _end(connection: Connection, campaign: Campaign, row: asyncpg.Record, 
     return await estimated_end(connection, row["id"], waiting, limits, now)
 
 
-async def estimated_end(connection: Connection, run_id: str, waiting: int, limits: Limits, now: datetime) -> datetime | None:
+async def estimated_end(
+    connection: Connection | Pool, run_id: str, waiting: int, limits: Limits, now: datetime
+) -> datetime | None:
     """When those who wait will have left, at the allowed rates. None: nobody can know, or later than in half a year."""
     terms = limits.terms
-    zones: Mapping[str, int] = {_ANYWHERE: waiting}
+    zones: Mapping[str, int] = {ANYWHERE: waiting}
     if waiting and (terms.hours is not None or terms.local_time is not None):
         sample = await store.waiting_zones(connection, run_id)
         seen = sum(sample.values()) or 1

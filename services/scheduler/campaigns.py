@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import orjson
 
-from services.scheduler.campaign_draft import faults_of, lacks_of, refuse, spec_of, start_of
+from services.scheduler.body_faults import refuse
+from services.scheduler.campaign_draft import faults_of, lacks_of, spec_of, start_of
 from services.scheduler.domain.campaign import Action, Campaign, CampaignState, Change, Run, states_for
 from services.scheduler.domain.run import RunKind, RunState
 from services.scheduler.payloads.campaigns import CampaignBody, ChangeCampaign
@@ -192,7 +193,7 @@ async def _came_to(unit: Unit, asker: Asker, campaign: Campaign) -> Campaign:
     """Write down that it was asked to come to the state in which it is now, after what it has come to by itself before."""
     after = await store.lock(unit.connection, asker.tenant_id, campaign.id)
     assert after is not None  # locked, so nobody has deleted it
-    history = (*campaign.changes(asker.now), asker.change(after.state(asker.now)))
+    history = campaign.after(asker.change(after.state(asker.now)), asker.now)
     after = replace(after, history=history, updated_at=asker.now)
     await store.update(unit.connection, after)
     return after

@@ -10,7 +10,8 @@ from services.scheduler.domain.run import RecipientState
 from services.scheduler.store import holds
 from services.scheduler.store import recipients as ledger
 from shared.bus.outbox import Outbox, Unit
-from shared.events.catalogue import DeliveryStatus, MessageRequestRefused, RunReported
+from shared.events.catalogue import MessageRequestRefused, RunReported
+from shared.events.values import DeliveryStatus
 
 _ENDS: Final = {"refused": RecipientState.FAILED}
 """What is refused at its release is a message that has failed; only what never was a message is `rejected`."""

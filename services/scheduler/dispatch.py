@@ -30,7 +30,6 @@ from services.scheduler.domain.run import (
     RunState,
     RunTerms,
 )
-from services.scheduler.domain.zones import is_zone
 from services.scheduler.runs import CANCEL_LIMIT, withdraw
 from services.scheduler.store import recipients as ledger
 from services.scheduler.store import runs as store
@@ -47,9 +46,6 @@ ROUND_LIMIT: Final = 2_000
 LOOK_LIMIT: Final = 100
 """Recipients looked at, however few may go: those whose time is over, or not yet, cost no allowance."""
 FOLD_LIMIT: Final = 5_000
-PREFLIGHT_DAYS: Final = 1
-PREFLIGHT_LIMIT: Final = 10
-PREFLIGHT_RECIPIENTS: Final = 10_000
 FAILURE_DETAIL: Final = "Too many of its messages have failed; resume it when the reason is found."
 
 
@@ -105,14 +101,6 @@ async def fold(outbox: Outbox) -> bool:
     """Add up what has changed and have the dispatch look at it; True where there may be more."""
     async with outbox.transaction() as unit:
         return await store.fold(unit.connection, limit=FOLD_LIMIT) == FOLD_LIMIT
-
-
-async def prune_preflights(outbox: Outbox) -> bool:
-    """Forget preflights after a day; True where there may be more."""
-    async with outbox.transaction() as unit:
-        return await store.prune_preflights(
-            unit.connection, days=PREFLIGHT_DAYS, limit=PREFLIGHT_LIMIT, limit_recipients=PREFLIGHT_RECIPIENTS
-        )
 
 
 def _run(row: asyncpg.Record, weight: store.Weight, now: datetime) -> _Run:
@@ -201,14 +189,13 @@ def _sort(runs: Mapping[str, _Run], rows: Sequence[asyncpg.Record], now: datetim
 def _opening(terms: RunTerms, zone: str, due_at: datetime) -> datetime | None:
     assert terms.hours is not None
     try:
-        return open_span(terms.hours, zone if is_zone(zone) else "UTC", due_at)[0]
+        return open_span(terms.hours, zone, due_at)[0]
     except NeverOpenError:
         return None
 
 
 def _requested(run: _Run, row: asyncpg.Record, message_id: MessageId, due_at: datetime) -> MessageRequested:
     terms = run.standing.terms
-    zone = row["zone"] if is_zone(row["zone"]) else "UTC"
     content: dict[str, Any] = orjson.loads(row["content"])
     return MessageRequested(
         tenant_id=TenantId(run.row["tenant_id"]),
@@ -223,7 +210,7 @@ def _requested(run: _Run, row: asyncpg.Record, message_id: MessageId, due_at: da
         expires_at=row["expires_at"],
         on_unknown=terms.on_unknown,
         needs_consent=terms.needs_consent,
-        hours=None if terms.hours is None else terms.hours.model_copy(update={"zone": zone}),
+        hours=None if terms.hours is None else terms.hours.model_copy(update={"zone": row["zone"]}),
         reference=terms.reference,
         metadata=terms.metadata,
     )

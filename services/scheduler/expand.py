@@ -9,13 +9,15 @@ from typing import Final
 import structlog
 
 from services.scheduler.domain.hours import NeverOpenError, open_span
-from services.scheduler.domain.run import NEVER_OPEN, RUN_FAILED, RunAsking, RunState, RunTerms, expiry
+from services.scheduler.domain.obstacle import OPTED_OUT
+from services.scheduler.domain.run import ANYWHERE, NEVER_OPEN, RUN_FAILED, RunAsking, RunState, RunTerms, expiry
 from services.scheduler.domain.zones import is_zone, resolve
-from services.scheduler.runs import PAGE_LIMIT, PATIENCE_SECONDS
+from services.scheduler.runs import PATIENCE_SECONDS, wanted
 from services.scheduler.store import recipients as ledger
 from services.scheduler.store import runs as store
 from shared.bus.outbox import Outbox, Unit
-from shared.events.catalogue import AudienceFound, AudienceWanted, Recipient
+from shared.events.catalogue import AudienceFound
+from shared.events.values import Recipient
 from shared.ids import TenantId
 
 log = structlog.get_logger(__name__)
@@ -24,8 +26,6 @@ PAGE_PLACES: Final = 10_000
 """A page has fewer recipients; so positions are in the audience's order."""
 LONGEST_PATIENCE_SECONDS: Final = 600.0
 ASK_LIMIT: Final = 100
-ANYWHERE: Final = "UTC"
-"""For a zone that nobody knows."""
 
 
 async def expand(outbox: Outbox, events: Sequence[AudienceFound], now: datetime) -> None:
@@ -42,7 +42,8 @@ async def ask_again(outbox: Outbox) -> bool:
             unit.connection, patience_seconds=PATIENCE_SECONDS, longest_seconds=LONGEST_PATIENCE_SECONDS, limit=ASK_LIMIT
         )
         for row in rows:
-            unit.emit(_wanted(TenantId(row["tenant_id"]), row["id"], row["page"], row["cursor"], row["asking"]))
+            asking = RunAsking.model_validate_json(row["asking"])
+            unit.emit(wanted(TenantId(row["tenant_id"]), row["id"], asking, row["page"], row["cursor"]))
     return len(rows) == ASK_LIMIT
 
 
@@ -60,55 +61,44 @@ async def _expand(unit: Unit, event: AudienceFound, now: datetime) -> None:
         await ledger.insert(unit.connection, event.run_id, _found(terms, event, now))
     next_page = await store.advance(unit.connection, event.run_id, event.next_cursor, PATIENCE_SECONDS)
     if event.next_cursor is not None:
-        unit.emit(_wanted(event.tenant_id, event.run_id, next_page["page"], event.next_cursor, next_page["asking"]))
-
-
-def _wanted(tenant_id: TenantId, run_id: str, page: int, cursor: str | None, asking: str) -> AudienceWanted:
-    wanted = RunAsking.model_validate_json(asking)
-    return AudienceWanted(
-        tenant_id=tenant_id,
-        run_id=run_id,
-        page=page,
-        cursor=cursor,
-        limit=PAGE_LIMIT,
-        audience=wanted.audience,
-        variants=wanted.variants,
-        default_zone=wanted.default_zone,
-    )
+        asking = RunAsking.model_validate_json(next_page["asking"])
+        unit.emit(wanted(event.tenant_id, event.run_id, asking, next_page["page"], event.next_cursor))
 
 
 def _found(terms: RunTerms, event: AudienceFound, now: datetime) -> list[ledger.Found]:
     moments: dict[str, datetime | None] = {}
     found: list[ledger.Found] = []
-    for place, recipient in enumerate(event.recipients):
+    for place, recipient in enumerate(map(_storable, event.recipients)):
         if recipient.zone not in moments:
             moments[recipient.zone] = _due_at(terms, recipient.zone, now)
         due_at, code, detail = moments[recipient.zone], recipient.fault, recipient.detail
+        if code == OPTED_OUT and not terms.needs_consent and recipient.content is not None:
+            code = detail = None
         if code is None and due_at is None:
             code, detail = NEVER_OPEN, "the hours in which it may leave have no opening"
         elif code is None and recipient.content is None:
             code = RUN_FAILED
         due_at = due_at or now
         position = event.page * PAGE_PLACES + place
-        found.append(ledger.Found(position, _storable(recipient), due_at, expiry(terms, due_at), code, detail))
+        found.append(ledger.Found(position, recipient, due_at, expiry(terms, due_at), code, detail))
     return found
 
 
 def _due_at(terms: RunTerms, zone: str, now: datetime) -> datetime | None:
     """When a recipient in the zone is due, in an opening of the hours; None: they have none."""
-    place = zone if is_zone(zone) else ANYWHERE
-    due_at = resolve(terms.local_time, place) if terms.local_time is not None else terms.due_at or now
+    due_at = resolve(terms.local_time, zone) if terms.local_time is not None else terms.due_at or now
     if terms.hours is None:
         return due_at
     try:
-        start, _ = open_span(terms.hours, place, max(due_at, now))
+        start, _ = open_span(terms.hours, zone, max(due_at, now))
     except NeverOpenError:
         return None
     return due_at if start <= max(due_at, now) else start
 
 
 def _storable(recipient: Recipient) -> Recipient:
-    """What a database can keep: a faulty number is told as it was given."""
-    if "\0" not in recipient.to:
+    """What the ledger can keep: a faulty number is told as it was given, and a zone may be newer than our own list of them."""
+    if "\0" not in recipient.to and is_zone(recipient.zone):
         return recipient
-    return recipient.model_copy(update={"to": recipient.to.replace("\0", "\N{REPLACEMENT CHARACTER}")})
+    zone = recipient.zone if is_zone(recipient.zone) else ANYWHERE
+    return recipient.model_copy(update={"to": recipient.to.replace("\0", "\N{REPLACEMENT CHARACTER}"), "zone": zone})

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.scheduler.conclude import End, conclude
 from services.scheduler.domain.gate import LONGEST_GATE, closings
-from services.scheduler.domain.settlement import settlements
+from services.scheduler.domain.settlement import UNCONFIRMED, settlements, unconfirmed
 from services.scheduler.runs import withdraw_unwanted
 from services.scheduler.store import gates, holds
 from shared.bus import inbox
@@ -40,7 +40,7 @@ async def hold(outbox: Outbox, accepted: Sequence[MessageAccepted], wake: Callab
     async with outbox.transaction() as unit:
         new = await inbox.unseen(unit.connection, SUBSCRIPTION, accepted)
         await holds.insert(unit.connection, new)
-        await withdraw_unwanted(unit, new)
+        await withdraw_unwanted(unit, {event.message_id: event.run_id for event in new})
     wake()
 
 
@@ -53,13 +53,19 @@ async def know_numbers(outbox: Outbox, events: Sequence[NumberConnected], wake: 
 
 
 async def settle(outbox: Outbox, outcomes: Sequence[Event], wake: Callable[[], None]) -> None:
-    """End, put back or park the holds as the sender tells, give their numbers room, and close the gates it names."""
+    """End, put back or park the holds as the sender tells, give their numbers room, and close the gates it names. Of what is put
+    back, that is let go of which its run does not want any more: it was paused or canceled meanwhile. A run does not wait for what
+    stays unknown when the grace time is over; a report that comes later still corrects it."""
     async with outbox.transaction() as unit:
         settled = await holds.settle(unit.connection, settlements(outcomes))
         if closing := closings(outcomes, settled.put_back):
             await gates.close(unit.connection, closing, LONGEST_GATE)
+        await withdraw_unwanted(unit, settled.put_back)
         if settled.ended:
             await conclude(unit, _ends(outcomes, settled.ended))
+        if parked := unconfirmed(outcomes):
+            runs = await holds.runs_of_unsettled(unit.connection, parked)
+            await conclude(unit, [End(run, message, "unknown", UNCONFIRMED) for message, run in runs.items()])
     wake()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.scheduler import dispatch, expand, planner, release
-from services.scheduler.store import gates, projections, schedules
+from services.scheduler.store import gates, projections, runs, schedules
 from shared import idempotency
 from shared.bus import inbox
 from shared.bus.outbox import Outbox
@@ -25,6 +25,12 @@ DISPATCH_SECONDS: Final = 0.1
 """Longest wait before a run is looked at that wants it; messages are asked for ahead of their time."""
 ASK_SECONDS: Final = 5.0
 PREFLIGHT_SECONDS: Final = 60.0
+PREFLIGHT_DAYS: Final = 1
+RUN_DAYS: Final = 90
+"""After its end a run's recipients are kept for so long: who got what, and when it was read."""
+RUN_LIMIT: Final = 10
+RECIPIENT_LIMIT: Final = 10_000
+"""Each bounds a round of forgetting runs."""
 EXPIRE_SECONDS: Final = 1.0
 REPEAT_SECONDS: Final = 10.0
 GATES_SECONDS: Final = 10.0
@@ -63,7 +69,16 @@ def jobs(outbox: Outbox, pool: Pool) -> list[Every]:
         Every("scheduler.fold_counts", DISPATCH_SECONDS, lambda: dispatch.fold(outbox)),
         Every("scheduler.ask_again", ASK_SECONDS, lambda: expand.ask_again(outbox)),
         Every("scheduler.prune_keys", FORGET_SECONDS, lambda: idempotency.prune(pool, limit=KEYS_LIMIT)),
-        Every("scheduler.prune_preflights", PREFLIGHT_SECONDS, lambda: dispatch.prune_preflights(outbox)),
+        Every(
+            "scheduler.prune_preflights",
+            PREFLIGHT_SECONDS,
+            lambda: runs.prune_preflights(pool, days=PREFLIGHT_DAYS, limit=RUN_LIMIT, limit_recipients=RECIPIENT_LIMIT),
+        ),
+        Every(
+            "scheduler.prune_runs",
+            FORGET_SECONDS,
+            lambda: runs.prune(pool, days=RUN_DAYS, limit=RUN_LIMIT, limit_recipients=RECIPIENT_LIMIT),
+        ),
         Every("scheduler.expire", EXPIRE_SECONDS, lambda: release.expire(outbox)),
         Every("scheduler.repeat_silent", REPEAT_SECONDS, lambda: release.repeat_silent(outbox)),
         Every("scheduler.prune_gates", GATES_SECONDS, lambda: gates.prune(pool)),

@@ -10,7 +10,9 @@ from services.scheduler.domain.obstacle import template_key
 from services.scheduler.set_aside import suppressed
 from services.scheduler.store import projections
 from shared.bus.outbox import Outbox
-from shared.events.catalogue import Consent, ContactConsentChanged, MessageReceived, TemplateChanged
+from shared.events.catalogue import ContactConsentChanged, MessageReceived, TemplateChanged
+from shared.events.values import Consent
+from shared.phones import spellings
 
 UNBLOCK_LIMIT: Final = 5_000
 """Holds in one statement, so that it ends well within its time however many wait for a template."""
@@ -35,11 +37,12 @@ async def learn_consent(outbox: Outbox, events: Sequence[ContactConsentChanged])
 
 
 async def learn_windows(outbox: Outbox, events: Sequence[MessageReceived]) -> None:
-    """Keep when somebody last wrote to a number."""
+    """Keep when somebody last wrote to a number. Whoever answers may know them by another spelling of their phone than WhatsApp."""
     latest: dict[tuple[str, str], datetime] = {}
     for event in events:
-        key = event.number_id, event.sender
-        latest[key] = max(latest.get(key, event.received_at), event.received_at)
+        for spelling in spellings(event.sender):
+            key = event.number_id, spelling
+            latest[key] = max(latest.get(key, event.received_at), event.received_at)
     async with outbox.transaction() as unit:
         await projections.know_windows(unit.connection, [(*key, at) for key, at in latest.items()])
 

@@ -6,6 +6,7 @@ the same schedule that is still on is decided when it is due and no sooner: the 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,7 +31,8 @@ from services.scheduler.runs import cancel_runs, open_run
 from services.scheduler.store import schedules as store
 from services.scheduler.store.schedules import Step, Tenant
 from shared.bus.outbox import Outbox, Unit
-from shared.events.catalogue import Hours, TenantChanged, Tier
+from shared.events.catalogue import TenantChanged
+from shared.events.values import Hours, Tier
 from shared.ids import TenantId
 
 log = structlog.get_logger(__name__)
@@ -40,9 +42,11 @@ ROUND: Final = 200
 """Schedules looked at in one transaction."""
 MOST_AT_ONCE: Final = 50
 """Occurrences of one schedule that a round takes up; with more of them, from an outage, it goes on in the next."""
-WATCH: Final = timedelta(seconds=10)
-"""Between two looks at whether the last run has ended."""
-WAITING_WATCH: Final = timedelta(seconds=1)
+MOST_OPENED: Final = 500
+"""Runs opened in one transaction, or hardly more."""
+WATCH: Final = (timedelta(seconds=10), timedelta(minutes=5))
+"""Between two looks at whether the last run has ended: the longer it is on, the rarer."""
+WAITING_WATCH: Final = (timedelta(seconds=1), timedelta(seconds=30))
 """The same, where an occurrence waits for it."""
 SET_ASIDE: Final = timedelta(hours=1)
 
@@ -60,23 +64,21 @@ async def plan(outbox: Outbox, now: datetime) -> bool:
     """Look at those whose time it is; True where there may be more."""
     async with outbox.transaction() as unit:
         rows = await store.claim(unit.connection, now, ROUND)
-        planned: list[_Planned] = []
-        broken: list[str] = []
-        for row in rows:
-            try:
-                planned.append(_planned(row, now))
-            except (ValueError, KeyError):  # our own rows; one that cannot be read must not stop the others
-                log.exception("schedule.unreadable", schedule_id=row["id"])
-                broken.append(row["id"])
+        if not rows:
+            return False
+        runs = await store.open_runs(unit.connection, [row["id"] for row in rows])
+        # Rules are the tenants', and one can take a tenth of a second to follow.
+        planned, broken = await asyncio.to_thread(_planned_all, rows, {run["schedule_id"]: run["due_at"] for run in runs}, now)
         if broken:
             await store.postpone(unit.connection, broken, now + SET_ASIDE)
-        canceling = [one.step.id for one in planned if one.cancels]
+        canceling = {one.step.id for one in planned if one.cancels}
         if canceling:
-            await cancel_runs(unit, [run["run_id"] for run in await store.open_runs(unit.connection, canceling)])
+            await cancel_runs(unit, [run["run_id"] for run in runs if run["schedule_id"] in canceling])
         await _open(unit, planned, now)
         if planned:
             await store.advance(unit.connection, [one.step for one in planned])
-    return len(rows) == ROUND or any(one.step.plan_at is not None and one.step.plan_at <= now for one in planned)
+    left = len(rows) == ROUND or len(planned) + len(broken) < len(rows)
+    return left or any(one.step.plan_at is not None and one.step.plan_at <= now for one in planned)
 
 
 async def know_tenants(outbox: Outbox, events: Sequence[TenantChanged]) -> None:
@@ -118,8 +120,28 @@ async def _open(unit: Unit, planned: Sequence[_Planned], now: datetime) -> None:
         await store.add_runs(unit.connection, opened, now)
 
 
-def _planned(row: asyncpg.Record, now: datetime) -> _Planned:
-    timing, overlap, is_busy = Timing.model_validate_json(row["timing"]), Overlap(row["overlap"]), row["is_busy"]
+def _planned_all(rows: Sequence[asyncpg.Record], on: Mapping[str, datetime], now: datetime) -> tuple[list[_Planned], list[str]]:
+    """What is to be done with the schedules, as many as a round can open runs of, and those that cannot be read. `on`: those with a
+    run that is on, and the occurrence it is for."""
+    planned: list[_Planned] = []
+    broken: list[str] = []
+    opening = 0
+    for row in rows:
+        if opening >= MOST_OPENED:
+            break
+        try:
+            one = _planned(row, on.get(row["id"]), now)
+        except Exception:  # one that cannot be read must not stop the others
+            log.exception("schedule.unreadable", schedule_id=row["id"])
+            broken.append(row["id"])
+        else:
+            planned.append(one)
+            opening += len(one.opens)
+    return planned, broken
+
+
+def _planned(row: asyncpg.Record, on_since: datetime | None, now: datetime) -> _Planned:
+    timing, overlap, is_busy = Timing.model_validate_json(row["timing"]), Overlap(row["overlap"]), on_since is not None
     next_at, opened, missed_at = row["next_at"], row["opened"], None
     waiting = [occurrence_at(timing, moment) for moment in row["waiting"]]
     oldest = now - timedelta(seconds=row["catchup_seconds"])
@@ -135,13 +157,14 @@ def _planned(row: asyncpg.Record, now: datetime) -> _Planned:
         next_at = _after(timing, due[-1].due_at)
     if timing.count is not None and opened + len(taken.waits) >= timing.count:
         next_at = None
-    is_on, waits = is_busy or bool(taken.opens), [occurrence.due_at for occurrence in taken.waits]
-    is_over = not is_on and not waits and next_at is None
+    waits = [occurrence.due_at for occurrence in taken.waits]
+    since = taken.opens[-1].due_at if taken.opens else on_since
+    is_over = since is None and not waits and next_at is None
     step = Step(
         id=row["id"],
         state=ScheduleState.COMPLETED if is_over else ScheduleState.ACTIVE,
         next_at=next_at,
-        plan_at=None if is_over else _look(next_at, now, has_to_wait=is_on and overlap is not Overlap.ALLOW_ALL, waits=waits),
+        plan_at=None if is_over else _look(next_at, now, since, overlap, waits),
         waiting=waits,
         opened=opened,
         missed_at=missed_at,
@@ -165,12 +188,22 @@ def _after(timing: Timing, moment: datetime) -> datetime | None:
     return next((occurrence.due_at for occurrence in occurrences(timing, moment)), None)
 
 
-def _look(next_at: datetime | None, now: datetime, *, has_to_wait: bool, waits: Sequence[datetime]) -> datetime:
-    """When the planner looks again."""
-    looks = [now + WAITING_WATCH] if waits else []
+def _look(
+    next_at: datetime | None, now: datetime, since: datetime | None, overlap: Overlap, waits: Sequence[datetime]
+) -> datetime:
+    """When the planner looks again. `since`: the occurrence of the run that is on."""
+    looks = [_watch(WAITING_WATCH, now, since)] if waits else []
     if next_at is None:
-        looks.append(now + WATCH)
+        looks.append(_watch(WATCH, now, since))
     else:
         ahead = next_at - LEAD
+        has_to_wait = since is not None and overlap is not Overlap.ALLOW_ALL
         looks.append(next_at if has_to_wait and ahead <= now else ahead)
     return min(looks)
+
+
+def _watch(bounds: tuple[timedelta, timedelta], now: datetime, since: datetime | None) -> datetime:
+    """The next look at a run that is on: after a twentieth of the time that it has been."""
+    first = now if since is None else max(now, since)
+    age = timedelta() if since is None else now - since
+    return first + min(max(bounds[0], age / 20), bounds[1])

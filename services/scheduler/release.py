@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.scheduler.conclude import End, conclude
+from services.scheduler.domain.settlement import UNCONFIRMED
 from services.scheduler.set_aside import set_aside
 from services.scheduler.store import holds
 from shared.bus.outbox import Outbox
@@ -16,13 +17,13 @@ CLAIM_PER_NUMBER: Final = 256
 """Together they bound a round, so that it ends well within a statement's time however much is due."""
 EXPIRE_LIMIT: Final = 1_000
 REPEAT_LIMIT: Final = 1_000
+FORGET_LIMIT: Final = 1_000
 SILENT_SECONDS: Final = 90.0
 """Longer than a sender's lease, so that a message told again is one whose release or outcome was lost on the way."""
 LONGEST_SILENCE_SECONDS: Final = 3_600.0
 """Each telling waits twice as long as the one before, up to this: a sender that is away must not find its queue full of repeats."""
 REPORTS_END_DAYS: Final = 8
 EXPIRED: Final = "message.expired"
-UNCONFIRMED: Final = "unknown.unconfirmed"
 
 
 async def release_due(outbox: Outbox) -> bool:
@@ -68,8 +69,9 @@ async def expire(outbox: Outbox) -> bool:
     return len(rows) == EXPIRE_LIMIT
 
 
-async def forget_unsettled(outbox: Outbox) -> None:
-    """Drop holds whose outcome can no longer be learned."""
+async def forget_unsettled(outbox: Outbox) -> bool:
+    """Drop holds whose outcome can no longer be learned; True where there may be more."""
     async with outbox.transaction() as unit:
-        forgotten = await holds.forget_unsettled(unit.connection, days=REPORTS_END_DAYS)
-        await conclude(unit, [End(run_id, message_id, "unknown", UNCONFIRMED) for message_id, run_id in forgotten.items()])
+        rows = await holds.forget_unsettled(unit.connection, days=REPORTS_END_DAYS, limit=FORGET_LIMIT)
+        await conclude(unit, [End(row["run_id"], row["message_id"], "unknown", UNCONFIRMED) for row in rows if row["run_id"]])
+    return len(rows) == FORGET_LIMIT

@@ -3,8 +3,9 @@
 Pausing withdraws: of the messages that were asked for and have not been released, the holds go, the messages are told as canceled,
 and their recipients are pending again, to be asked for under new ids when the run goes on. So a pause is nothing but the want of a
 message, whatever else its hold waited for (a template, quiet hours, a limit), and no message id is ever taken back into use.
-A message that is on its way through the gateway meanwhile is withdrawn when it arrives (`withdraw_unwanted`); one that slips
-between the two is found by the dispatch, which looks at paused and canceled runs until nothing of theirs is under way.
+A message that is on its way through the gateway meanwhile is withdrawn when it arrives, one that the sender has when it is put back
+(`withdraw_unwanted`); one that slips between is found by the dispatch, which looks at paused and canceled runs until nothing of
+theirs is under way.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Final
 import asyncpg
 
 from services.scheduler.conclude import End, conclude
-from services.scheduler.domain.run import RUN_CANCELED, RecipientState, RunCounts, RunKind, RunSpec, RunState
+from services.scheduler.domain.run import RUN_CANCELED, RecipientState, RunAsking, RunCounts, RunKind, RunSpec, RunState
 from services.scheduler.store import recipients as ledger
 from services.scheduler.store import runs as store
 from shared.bus.outbox import Unit
 from shared.db.pool import Connection, Pool
-from shared.events.catalogue import AudienceWanted, MessageAccepted, MessageCanceled
+from shared.events.catalogue import AudienceWanted, MessageCanceled
 from shared.ids import MessageId, TenantId, new_id
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "pause_runs",
     "recipients",
     "resume_runs",
+    "wanted",
     "withdraw_unwanted",
 ]
 
@@ -51,18 +53,22 @@ async def open_run(unit: Unit, tenant_id: TenantId, kind: RunKind, owner_id: str
     if spec.due_at is None and spec.local_time is None:
         spec = spec.model_copy(update={"due_at": now})
     await store.insert(unit.connection, run_id, tenant_id, kind, owner_id, spec, now, PATIENCE_SECONDS)
-    unit.emit(
-        AudienceWanted(
-            tenant_id=tenant_id,
-            run_id=run_id,
-            page=0,
-            limit=PAGE_LIMIT,
-            audience=spec.audience,
-            variants=spec.variants,
-            default_zone=spec.default_zone,
-        )
-    )
+    unit.emit(wanted(tenant_id, run_id, spec))
     return run_id
+
+
+def wanted(tenant_id: TenantId, run_id: str, asking: RunAsking, page: int = 0, cursor: str | None = None) -> AudienceWanted:
+    """The question for a page of a run's audience."""
+    return AudienceWanted(
+        tenant_id=tenant_id,
+        run_id=run_id,
+        page=page,
+        cursor=cursor,
+        limit=PAGE_LIMIT,
+        audience=asking.audience,
+        variants=asking.variants,
+        default_zone=asking.default_zone,
+    )
 
 
 async def pause_runs(unit: Unit, run_ids: Sequence[str], code: str, detail: str | None) -> list[str]:
@@ -95,12 +101,12 @@ async def withdraw(unit: Unit, paused: Sequence[str], stopped: Sequence[str]) ->
     await _take_back(unit, rows, set(paused))
 
 
-async def withdraw_unwanted(unit: Unit, accepted: Sequence[MessageAccepted]) -> None:
-    """Of messages that have just been held, take out those that their run does not want any more: it was paused or canceled while
-    they were on their way. In the transaction that holds them, so none of them is released."""
-    messages = [(event.message_id, event.run_id) for event in accepted if event.run_id is not None]
-    if messages:
-        rows = await store.unwanted_holds(unit.connection, messages)
+async def withdraw_unwanted(unit: Unit, messages: Mapping[MessageId, str | None]) -> None:
+    """Of messages that have just been held or put back, take out those that their run (None: they have none) does not want any
+    more: it was paused or canceled while they were on their way. In the transaction that holds them, so none is released."""
+    of_runs = [(message_id, run_id) for message_id, run_id in messages.items() if run_id is not None]
+    if of_runs:
+        rows = await store.unwanted_holds(unit.connection, of_runs)
         await _take_back(unit, rows, {row["run_id"] for row in rows if row["run_state"] == RunState.PAUSED})
 
 

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from services.scheduler.body_faults import hours_faults, part_faults, refuse
 from services.scheduler.domain import recurrence, zones
 from services.scheduler.domain.free_json import json_faults
-from services.scheduler.domain.hours import has_opening
-from services.scheduler.domain.schedule import RECIPIENT, Timing, first_anywhere, next_occurrences
+from services.scheduler.domain.schedule import RECIPIENT, Timing, first_anywhere, next_occurrences, once
 from services.scheduler.payloads.schedules import ScheduleBody, TimingBody
-from shared.errors import FieldError, Rejected
-from shared.events.catalogue import Audience, Hours, NamedRecipient, Variant
+from shared.errors import FieldError
+from shared.events.values import Audience, NamedRecipient, Variant
 from shared.http.codes import Code
 
 _PHONE: Final = re.compile(r"\+?[0-9]{7,15}", re.ASCII)
 _SEPARATORS: Final = str.maketrans("", "", " -().")
-_ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def timing_of(body: TimingBody, moments: Moments) -> Timing:
 
 def spec_of(body: ScheduleBody, timing: Timing, number_id: str) -> dict[str, Any]:
     """What its runs are to do, but for their time and the tenant's hours: the fields of a `RunSpec` in JSON. Raises `Rejected`."""
-    refuse([*_saying_faults(body), *_audience_faults(body), *_hours_faults(body), *_expiry_faults(body, timing)])
+    refuse([*_saying_faults(body), *_audience_faults(body), *hours_faults(body.hours), *_expiry_faults(body, timing)])
     content = body.text or body.template
     kind = body.type or "text"
     variant = Variant(
@@ -89,19 +88,11 @@ def spec_of(body: ScheduleBody, timing: Timing, number_id: str) -> dict[str, Any
     }
 
 
-def refuse(faults: list[FieldError]) -> None:
-    """Raises `Rejected` where there are any."""
-    if faults:
-        first = f"{faults[0].pointer} {faults[0].detail}"
-        detail = f"{first}." if len(faults) == 1 else f"{first}; {len(faults) - 1} more in errors."
-        raise Rejected(Code.REQUEST_INVALID, detail, errors=faults)
-
-
 def _once(time: datetime, zone: str, moments: Moments) -> Timing:
     if time.tzinfo is None and zone == RECIPIENT:
         return Timing(local_at=time, zone=RECIPIENT)
     at = _moment(time, zone)
-    return Timing(at=max(moments.now, at), zone=moments.zone if zone == RECIPIENT else zone)
+    return Timing(at=max(moments.now, at), zone=zone)
 
 
 def _again(body: TimingBody, zone: str, moments: Moments) -> Timing:
@@ -170,16 +161,7 @@ def _saying_faults(body: ScheduleBody) -> Iterator[FieldError]:
         for name in (*given[1:], *(name for name in ("type", "text", "template") if getattr(body, name) is not None)):
             yield FieldError(f"/{name}", "field.surplus", f"does not go with {given[0]}")
         return
-    for name in ("text", "template"):
-        part = getattr(body, name)
-        if name == kind and part is None:
-            yield FieldError(
-                f"/{name}", Code.FIELD_MISSING, f"a message of type {kind} needs it; or give template_id or message_id"
-            )
-        elif name != kind and part is not None:
-            yield FieldError(f"/{name}", "field.surplus", f"does not belong to a message of type {kind}")
-    if body.template is not None:
-        yield from json_faults(body.template.components, "/template/components")
+    yield from part_faults(kind, body.text, body.template, "")
 
 
 def _audience_faults(body: ScheduleBody) -> Iterator[FieldError]:
@@ -193,21 +175,10 @@ def _audience_faults(body: ScheduleBody) -> Iterator[FieldError]:
             yield FieldError(pointer, "phone.invalid", "must be a phone number with its country code")
 
 
-def _hours_faults(body: ScheduleBody) -> Iterator[FieldError]:
-    if body.hours is None:
-        return
-    for name in ("quiet", "allowed"):
-        for index, span in enumerate(getattr(body.hours, name)):
-            if not all(1 <= day <= 7 for day in span.days):
-                yield FieldError(f"/hours/{name}/{index}/days", Code.FIELD_OUT_OF_RANGE, "are 1 (Monday) to 7 (Sunday)")
-    if not has_opening(Hours(zone="UTC", quiet=body.hours.quiet, allowed=body.hours.allowed)):
-        yield FieldError("/hours", "hours.never_open", "leave no minute of the week")
-
-
 def _expiry_faults(body: ScheduleBody, timing: Timing) -> Iterator[FieldError]:
     if body.expires_at is None:
         return
     if timing.is_recurring:
         yield FieldError("/expires_at", "field.surplus", "does not go with a recurrence; give ttl_seconds")
-    elif body.expires_at <= next_occurrences(timing, _ALWAYS, 1)[0].due_at:
+    elif body.expires_at <= once(timing).due_at:
         yield FieldError("/expires_at", "time.too_early", "must lie after the moment of sending")

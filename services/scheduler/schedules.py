@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -9,12 +10,13 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
+from services.scheduler.body_faults import refuse
 from services.scheduler.domain.run import RunKind
-from services.scheduler.domain.schedule import Occurrence, ScheduleState, Timing, next_occurrences
-from services.scheduler.payloads.schedules import ChangeSchedule, PreviewBody, ScheduleBody
+from services.scheduler.domain.schedule import Occurrence, ScheduleState, Timing, next_occurrences, occurrence_at, once
+from services.scheduler.payloads.schedules import ChangeSchedule, PreviewBody, ScheduleBody, TimingBody
 from services.scheduler.planner import plan_at, run_spec
 from services.scheduler.runs import cancel_runs, open_run, pause_runs, resume_runs
-from services.scheduler.schedule_meaning import Moments, refuse, spec_of, timing_of
+from services.scheduler.schedule_meaning import Moments, spec_of, timing_of
 from services.scheduler.store import schedules as store
 from services.scheduler.store.schedules import Definition, Selection
 from shared.bus.outbox import Unit
@@ -40,7 +42,8 @@ class Asker:
 async def create(unit: Unit, asker: Asker, body: ScheduleBody) -> asyncpg.Record:
     """A new schedule. Raises `Rejected` for what is wrong with it."""
     tenant = await store.tenant(unit.connection, asker.tenant_id)
-    definition = await _definition(unit.connection, asker, body, Moments(asker.now, asker.now, tenant.zone))
+    when = await asyncio.to_thread(_when, body, Moments(asker.now, asker.now, tenant.zone), 0)
+    definition = await _definition(unit.connection, asker, body, when, plan_at(when.next_at, asker.now))
     schedule_id = new_id("sch")
     await store.insert(unit.connection, schedule_id, asker.tenant_id, definition, asker.now)
     return await _read(unit, asker, schedule_id)
@@ -48,29 +51,32 @@ async def create(unit: Unit, asker: Asker, body: ScheduleBody) -> asyncpg.Record
 
 async def change(unit: Unit, asker: Asker, schedule_id: str, body: ChangeSchedule) -> asyncpg.Record:
     """Fields that are given replace what was there, null takes them away. What was opened ahead of its time is taken back and comes
-    by the new definition; a run that has begun goes on as it was."""
+    by the new definition; a run that has begun goes on as it was. Without a field of its timing its times stay as they are."""
     row = await _locked(unit, asker, schedule_id, _OPEN, "change")
     given = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
     merged = {name: value for name, value in {**orjson.loads(row["definition"]), **given}.items() if value is not None}
     whole = validate(ScheduleBody, orjson.dumps(merged))
-    runs = await store.open_runs(unit.connection, [schedule_id])
-    early = [run["run_id"] for run in runs if run["due_at"] > asker.now and not run["by_hand"]]
-    opened = row["opened"] - len(early)
-    if not Timing.model_validate_json(row["timing"]).is_recurring and opened > 0:
+    timing: Timing = Timing.model_validate_json(row["timing"])
+    opened, next_at = await _without_early_runs(unit, row, asker.now)
+    if not timing.is_recurring and next_at is None:
         raise Rejected("schedule.begun", "It has begun; cancel it, and make a new schedule for another time.", 409)
-    tenant = await store.tenant(unit.connection, asker.tenant_id)
-    definition = await _definition(unit.connection, asker, whole, Moments(row["created_at"], asker.now, tenant.zone), opened)
-    if early:
-        await cancel_runs(unit, early)
-        await store.forget_runs(unit.connection, early)
-    await store.redefine(unit.connection, schedule_id, definition, opened, asker.now)
+    is_retimed = bool(body.model_fields_set & TimingBody.model_fields.keys())
+    if is_retimed:
+        tenant = await store.tenant(unit.connection, asker.tenant_id)
+        when = await asyncio.to_thread(_when, whole, Moments(row["created_at"], asker.now, tenant.zone), opened)
+    else:
+        when = _When(timing, next_at)
+    definition = await _definition(unit.connection, asker, whole, when, asker.now)
+    await store.redefine(unit.connection, schedule_id, definition, opened, asker.now, is_retimed=is_retimed)
     return await _read(unit, asker, schedule_id)
 
 
 async def pause(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
-    """Nothing is opened, and of its runs nothing more leaves."""
+    """Nothing is opened, and of its runs nothing more leaves. What was opened ahead of its time is taken back: it comes while the
+    schedule is paused, as if nobody had looked at it."""
     row = await _locked(unit, asker, schedule_id, (ScheduleState.ACTIVE,), "pause")
-    await store.turn(unit.connection, schedule_id, ScheduleState.PAUSED, row["next_at"], None, asker.now)
+    opened, next_at = await _without_early_runs(unit, row, asker.now)
+    await store.turn(unit.connection, schedule_id, ScheduleState.PAUSED, next_at, None, opened, asker.now)
     if runs := await store.open_runs(unit.connection, [schedule_id]):
         await pause_runs(unit, [run["run_id"] for run in runs], PAUSED_BY_TENANT, None)
     return await _read(unit, asker, schedule_id)
@@ -82,9 +88,9 @@ async def resume(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
     row = await _locked(unit, asker, schedule_id, (ScheduleState.PAUSED,), "resume")
     timing, next_at = Timing.model_validate_json(row["timing"]), row["next_at"]
     if timing.is_recurring and next_at is not None and next_at <= asker.now:
-        left = next_occurrences(timing, asker.now, 1, row["opened"])
+        left = await asyncio.to_thread(next_occurrences, timing, asker.now, 1, row["opened"])
         next_at = left[0].due_at if left else None
-    await store.turn(unit.connection, schedule_id, ScheduleState.ACTIVE, next_at, plan_at(next_at, asker.now), asker.now)
+    await store.turn(unit.connection, schedule_id, ScheduleState.ACTIVE, next_at, asker.now, row["opened"], asker.now)
     if runs := await store.open_runs(unit.connection, [schedule_id]):
         await resume_runs(unit, [run["run_id"] for run in runs])
     return await _read(unit, asker, schedule_id)
@@ -102,8 +108,8 @@ async def trigger(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
 
 async def cancel(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
     """Nothing more comes, and of its runs what has not left does not leave."""
-    await _locked(unit, asker, schedule_id, _OPEN, "cancel")
-    await store.turn(unit.connection, schedule_id, ScheduleState.CANCELED, None, None, asker.now)
+    row = await _locked(unit, asker, schedule_id, _OPEN, "cancel")
+    await store.turn(unit.connection, schedule_id, ScheduleState.CANCELED, None, None, row["opened"], asker.now)
     if runs := await store.open_runs(unit.connection, [schedule_id]):
         await cancel_runs(unit, [run["run_id"] for run in runs])
     return await _read(unit, asker, schedule_id)
@@ -134,6 +140,8 @@ def next_of(row: asyncpg.Record, limit: int) -> list[Occurrence]:
     if row["next_at"] is None:
         return []
     timing: Timing = Timing.model_validate_json(row["timing"])
+    if not timing.is_recurring:
+        return [occurrence_at(timing, row["next_at"])]
     just_before = row["next_at"] - timedelta(microseconds=1)
     return next_occurrences(timing, just_before, limit, row["opened"] + len(row["waiting"]))
 
@@ -142,36 +150,59 @@ def unknown() -> Rejected:
     return Rejected("schedule.unknown", "There is no such schedule.", 404)
 
 
-async def _definition(
-    connection: Connection, asker: Asker, body: ScheduleBody, moments: Moments, opened: int = 0
-) -> Definition:
+@dataclass(frozen=True, slots=True)
+class _When:
+    timing: Timing
+    next_at: datetime | None
+
+
+def _when(body: TimingBody, moments: Moments, opened: int) -> _When:
+    """Raises `Rejected`."""
     timing = timing_of(body, moments)
+    left = _upcoming(timing, moments.now, 1, opened)
+    return _When(timing, left[0].due_at if left else None)
+
+
+def _upcoming(timing: Timing, now: datetime, limit: int, opened: int = 0) -> list[Occurrence]:
+    """The next ones; what is to come once and is past comes now."""
+    if timing.is_recurring:
+        return next_occurrences(timing, now, limit, opened)
+    occurrence = once(timing)
+    return [occurrence._replace(due_at=max(now, occurrence.due_at))]
+
+
+async def _definition(connection: Connection, asker: Asker, body: ScheduleBody, when: _When, looked_at: datetime) -> Definition:
     number_id = await _number(connection, asker.tenant_id, body.from_)
     faults = [number_id] if isinstance(number_id, FieldError) else []
     spec: dict[str, Any] = {}
     try:
-        spec = spec_of(body, timing, number_id if isinstance(number_id, str) else "")
+        spec = spec_of(body, when.timing, number_id if isinstance(number_id, str) else "")
     except Rejected as error:
         faults = [*error.errors, *faults]
     refuse(faults)
-    left = _upcoming(timing, asker.now, 1, opened)
-    next_at = left[0].due_at if left else None
     return Definition(
         given=body.model_dump_json(by_alias=True, exclude_unset=True, exclude_none=True),
-        timing=timing,
+        timing=when.timing,
         spec=spec,
         overlap=body.overlap,
         catchup_seconds=body.catchup_window_seconds,
-        next_at=next_at,
-        plan_at=plan_at(next_at, asker.now),
+        next_at=when.next_at,
+        plan_at=looked_at,
         reference=body.reference,
         group_ids=[] if body.group_id is None else [body.group_id],
     )
 
 
-def _upcoming(timing: Timing, now: datetime, limit: int, opened: int = 0) -> list[Occurrence]:
-    """The next ones; of what is to come once, that one, though it be for this very moment."""
-    return next_occurrences(timing, now if timing.is_recurring else now - timedelta(days=2), limit, opened)
+async def _without_early_runs(unit: Unit, row: asyncpg.Record, now: datetime) -> tuple[int, datetime | None]:
+    """Take back the runs that were opened ahead of their time; how many are opened without them, and when the next one is."""
+    runs = await store.open_runs(unit.connection, [row["id"]])
+    early = [run for run in runs if run["due_at"] > now and not run["by_hand"]]
+    if not early:
+        return row["opened"], row["next_at"]
+    run_ids = [run["run_id"] for run in early]
+    await cancel_runs(unit, run_ids)
+    await store.forget_runs(unit.connection, run_ids)
+    return row["opened"] - len(early), min(run["due_at"] for run in early)
 
 
 async def _number(connection: Connection, tenant_id: TenantId, wanted: str | None) -> str | FieldError:

@@ -43,6 +43,9 @@ class Action(StrEnum):
     CANCEL = "cancel"
 
 
+HISTORY_LIMIT: Final = 200
+"""Changes that are kept of a campaign: how it began, and the latest."""
+_BEGINNING: Final = 2
 _STATES: Final = {
     Action.CHANGE: (CampaignState.DRAFT,),
     Action.DELETE: (CampaignState.DRAFT,),
@@ -119,6 +122,11 @@ class Campaign:
 
     def state(self, now: datetime) -> CampaignState:
         return state_of(self.run.state if self.run else None, self.first_due_at, now)
+
+    def after(self, change: Change, now: datetime) -> tuple[Change, ...]:
+        """Its history with one more change, that was asked for."""
+        every = (*self.changes(now), change)
+        return every if len(every) <= HISTORY_LIMIT else (*every[:_BEGINNING], *every[_BEGINNING - HISTORY_LIMIT :])
 
     def changes(self, now: datetime) -> Sequence[Change]:
         """All of its history: what was asked of it, and where it has come by itself since."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.scheduler.domain.hours import open_span
-from shared.events.catalogue import Hours
+from shared.events.values import Hours
 
 HORIZON: Final = timedelta(days=183)
 """Beyond that nothing is promised."""

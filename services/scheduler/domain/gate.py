@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 
-from shared.events.catalogue import Gate, MessageDeferred
+from shared.events.catalogue import MessageDeferred
 from shared.events.event import Event
+from shared.events.values import Gate
 from shared.ids import MessageId
 
 LONGEST_GATE: Final = timedelta(hours=1)

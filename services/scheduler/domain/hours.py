@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from shared.events.catalogue import DailySpan, Hours
+from shared.events.values import DailySpan, Hours
 
 _DAY: Final = timedelta(days=1)
 HORIZON_DAYS: Final = 16

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Final
 
 from services.scheduler.domain.hours import NeverOpenError, open_span
-from shared.events.catalogue import Content, Hours, MessageAccepted, Tier
+from shared.events.catalogue import MessageAccepted
+from shared.events.values import Content, Hours, Tier
 
 
 class Obstacle(StrEnum):

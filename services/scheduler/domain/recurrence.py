@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -32,15 +32,10 @@ LONGEST: Final = 500
 LARGEST_COUNT: Final = 1_000_000
 _SEARCH: Final = 300_000
 """What one search may cost, in steps of a third of a microsecond: a tenth of a second, and 80 years by the day."""
+_FOUND: Final = 1_000
+"""What each one that is found adds again, so that a list of many costs little more than a search."""
 _DAY_COST: Final = 10
-_PERIOD_DAYS: Final = {
-    rrule.YEARLY: 366,
-    rrule.MONTHLY: 31,
-    rrule.WEEKLY: 7,
-    rrule.DAILY: 1,
-    rrule.HOURLY: 1,
-    rrule.MINUTELY: 1,
-}
+_PERIOD_DAYS: Final = {rrule.YEARLY: 366, rrule.MONTHLY: 31, rrule.WEEKLY: 7, rrule.DAILY: 1}
 _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 9_000
 _TIMES_A_DAY: Final = 48
@@ -54,15 +49,7 @@ _FREQUENCIES: Final = {
     "HOURLY": rrule.HOURLY,
     "MINUTELY": rrule.MINUTELY,
 }
-_WEEKDAYS: Final = {
-    "MO": rrule.MO,
-    "TU": rrule.TU,
-    "WE": rrule.WE,
-    "TH": rrule.TH,
-    "FR": rrule.FR,
-    "SA": rrule.SA,
-    "SU": rrule.SU,
-}
+_WEEKDAYS: Final = {str(day): day for day in (rrule.MO, rrule.TU, rrule.WE, rrule.TH, rrule.FR, rrule.SA, rrule.SU)}
 _LISTS: Final = {
     "BYMONTH": (1, 12, False),
     "BYWEEKNO": (1, 53, True),
@@ -158,7 +145,7 @@ def rule_walls(rule: Rule, start: datetime, after: datetime) -> Iterator[datetim
     try:
         for wall in _series(rule, start, max(start, after), budget):
             if wall >= start and wall > after:
-                budget.left = _SEARCH
+                budget.left = min(_SEARCH, budget.left + _FOUND)
                 yield wall
     except (ValueError, OverflowError):  # dateutil: an interval that never meets its BYHOUR; past the year 9999
         return
@@ -171,15 +158,18 @@ def rule_moments(rule: Rule, zone: str, start: datetime, after: datetime) -> Ite
     walls = rule_walls(rule, start, zones.wall_of(after, zone) - timedelta(days=1, hours=1))
     waiting: list[datetime] = []
     last = after
-    for wall in walls:
-        bound = zones.earliest(wall, zone)  # of all that is still to come
-        while waiting and waiting[0] < bound:
-            moment = heapq.heappop(waiting)
-            if moment > last:
-                last = moment
-                yield moment
-        for moment in zones.readings(wall, zone) if rule.is_fine else (zones.resolve(wall, zone),):
-            heapq.heappush(waiting, moment)
+    try:
+        for wall in walls:
+            bound = zones.earliest(wall, zone)  # of all that is still to come
+            while waiting and waiting[0] < bound:
+                moment = heapq.heappop(waiting)
+                if moment > last:
+                    last = moment
+                    yield moment
+            for moment in zones.readings(wall, zone) if rule.is_fine else (zones.resolve(wall, zone),):
+                heapq.heappush(waiting, moment)
+    except OverflowError:  # in UTC past the year 9999
+        pass
     while waiting:
         moment = heapq.heappop(waiting)
         if moment > last:
@@ -239,25 +229,62 @@ class _Counted:
 def _series(rule: Rule, start: datetime, after: datetime, budget: _Budget) -> Iterator[datetime]:
     """All wall times of a rule that needs its start for nothing but the interval, begun shortly before `after`."""
     lists, days = _completed(rule, start)
+    if rule.is_fine:
+        return _fine_series(rule, lists, start, after, budget)
+    return _dates(rule.frequency, rule, lists, days, _anchor(rule, start, after), budget)
+
+
+def _dates(
+    frequency: int,
+    rule: Rule,
+    lists: Mapping[str, Sequence[int]],
+    days: Sequence[rrule.weekday],
+    begin: datetime,
+    budget: _Budget,
+) -> Iterator[datetime]:
     parts: dict[str, Any] = {name.lower(): values for name, values in lists.items()}
     series: Any = rrule.rrule(
-        rule.frequency,  # type: ignore[arg-type]  # the stub wants a literal
-        dtstart=_anchor(rule, start, after),
-        interval=rule.interval,
+        frequency,  # type: ignore[arg-type]  # the stub wants a literal
+        dtstart=begin,
+        interval=1 if rule.is_fine else rule.interval,
         wkst=_WEEKDAYS[rule.week_start],
         byweekday=days or None,
         **parts,
     )
     # Its own fields, read when an iteration starts; the tests of hopeless rules notice if that changes.
-    is_by_year_ordinal = rule.frequency == rrule.YEARLY and any(day.n for day in days) and "BYMONTH" not in lists
+    is_by_year_ordinal = frequency == rrule.YEARLY and any(day.n for day in days) and "BYMONTH" not in lists
     if not is_by_year_ordinal:  # there the absence of months has a meaning
         series._bymonth = _Counted(lists.get("BYMONTH", range(1, 13)), budget, _DAY_COST)  # noqa: SLF001
     if "BYSETPOS" in lists:
-        cost = _PERIOD_DAYS[rule.frequency] * len(lists["BYSETPOS"])
+        cost = _PERIOD_DAYS[frequency] * len(lists["BYSETPOS"])
         series._bysetpos = _Counted(lists["BYSETPOS"], budget, cost)  # noqa: SLF001
-    if rule.frequency == rrule.MINUTELY and "BYHOUR" in lists:
-        series._byhour = _Counted(lists["BYHOUR"], budget, 1)  # noqa: SLF001
     return iter(series)
+
+
+def _fine_series(
+    rule: Rule, lists: Mapping[str, tuple[int, ...]], start: datetime, after: datetime, budget: _Budget
+) -> Iterator[datetime]:
+    """By the hour or minute: of each day that matches the times that the interval meets; dateutil walks through other days too."""
+    is_hourly = rule.frequency == rrule.HOURLY
+    origin = start.replace(minute=0 if is_hourly else start.minute, second=0, microsecond=0)
+    hours, minutes = lists.get("BYHOUR", range(24)), lists.get("BYMINUTE", range(60))
+    positions = lists.get("BYSETPOS")
+    if positions is not None and is_hourly:
+        chosen = {minutes[place - (place > 0)] for place in positions if abs(place) <= len(minutes)}
+        minutes = tuple(sorted(chosen))
+    elif positions is not None and not {1, -1} & set(positions):  # a minute has one time
+        minutes = ()
+    of_days = {name: lists[name] for name in ("BYMONTH", "BYMONTHDAY", "BYYEARDAY") if name in lists}
+    midnight = after.replace(hour=0, minute=0, second=0, microsecond=0)
+    for day in _dates(rrule.DAILY, rule, of_days, rule.days, midnight, budget):
+        past = int((day - origin).total_seconds()) // 60
+        for hour in hours:
+            budget.take(1 if is_hourly else len(minutes) + 1)
+            if is_hourly and (past // 60 + hour) % rule.interval:
+                continue
+            for minute in minutes:
+                if is_hourly or (past + hour * 60 + minute) % rule.interval == 0:
+                    yield day.replace(hour=hour, minute=minute, second=lists["BYSECOND"][0])
 
 
 def _completed(rule: Rule, start: datetime) -> tuple[dict[str, tuple[int, ...]], tuple[rrule.weekday, ...]]:
@@ -282,7 +309,7 @@ def _completed(rule: Rule, start: datetime) -> tuple[dict[str, tuple[int, ...]],
 
 
 def _anchor(rule: Rule, start: datetime, after: datetime) -> datetime:
-    """The beginning of the last period of the rule that starts at or before `after`: years of minutes are not walked through."""
+    """The beginning of the last period of the rule that starts at or before `after`: years of days are not walked through."""
     midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
     if rule.frequency == rrule.YEARLY:
         years = (after.year - start.year) // rule.interval * rule.interval
@@ -294,12 +321,8 @@ def _anchor(rule: Rule, start: datetime, after: datetime) -> datetime:
     if rule.frequency == rrule.WEEKLY:
         week_start = tuple(_WEEKDAYS).index(rule.week_start)
         origin, unit = midnight - timedelta(days=(start.weekday() - week_start) % 7), timedelta(weeks=1)
-    elif rule.frequency == rrule.DAILY:
-        origin, unit = midnight, timedelta(days=1)
-    elif rule.frequency == rrule.HOURLY:
-        origin, unit = start.replace(minute=0, second=0, microsecond=0), timedelta(hours=1)
     else:
-        origin, unit = start.replace(second=0, microsecond=0), timedelta(minutes=1)
+        origin, unit = midnight, timedelta(days=1)
     step = unit * rule.interval
     return origin + (after - origin) // step * step
 
@@ -370,5 +393,7 @@ def _check_together(rule: Rule) -> None:
         raise RuleError("BYSETPOS needs another BY… to choose from")
     if frequency < rrule.DAILY and len(lists.get("BYHOUR", " ")) * len(lists.get("BYMINUTE", " ")) > _TIMES_A_DAY:
         raise RuleError(f"more than {_TIMES_A_DAY} times a day go with FREQ=DAILY or faster")
+    if len({day.n is None for day in rule.days}) > 1:  # dateutil would take those alone that are meant by both
+        raise RuleError("BYDAY has weekdays with a number or without, not both")
     if any(day.n for day in rule.days) and lists.keys() & {"BYMONTHDAY", "BYYEARDAY"}:
         raise RuleError("a number before a weekday does not go with BYMONTHDAY or BYYEARDAY")

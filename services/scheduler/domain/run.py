@@ -7,7 +7,7 @@
       expanding, running, paused ──cancel──▶ canceled
       expanding, paused ──no such audience──▶ failed
 
-Each of its recipients ends in one state and stays in it:
+Each of its recipients ends in one state and stays in it; only of an `unknown` one a late report may tell that it was sent, or not:
 
       pending ◀──pause──▶ requested ──▶ sent | failed | rejected | canceled | expired | suppressed | unknown
          └──────────────────────────────────────▶ canceled | expired
@@ -24,7 +24,7 @@ from typing import Final
 
 from pydantic import AwareDatetime, Field, NaiveDatetime
 
-from shared.events.catalogue import Audience, Hours, OnUnknown, Tier, Variant
+from shared.events.values import Audience, Hours, OnUnknown, Tier, Variant
 from shared.ids import NumberId
 from shared.personal import Model
 
@@ -45,10 +45,6 @@ class RunState(StrEnum):
     CANCELED = "canceled"
     ENDED = "ended"
     FAILED = "failed"
-
-    @property
-    def is_final(self) -> bool:
-        return self in {RunState.CANCELED, RunState.ENDED, RunState.FAILED}
 
 
 class RecipientState(StrEnum):
@@ -126,6 +122,8 @@ RUN_CANCELED: Final = "run.canceled"
 RUN_FAILED: Final = "run.failed"
 EXPIRED: Final = "message.expired"
 NEVER_OPEN: Final = "hours.unusable"
+ANYWHERE: Final = "UTC"
+"""For a time zone that nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

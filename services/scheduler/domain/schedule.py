@@ -81,13 +81,20 @@ class Occurrence(NamedTuple):
 
 
 def occurrence_at(timing: Timing, due_at: datetime) -> Occurrence:
-    """The occurrence of the timing that has this `due_at`."""
+    """The occurrence of the timing that has this `due_at`; what comes once may come later than its time."""
+    if timing.local_at is not None:
+        return Occurrence(due_at, timing.local_at)
     return Occurrence(due_at, (due_at + FIRST_ZONE).astimezone(UTC).replace(tzinfo=None) if timing.is_local else None)
 
 
 def first_anywhere(wall: datetime) -> datetime:
     """The first moment (UTC) at which clocks anywhere can show it."""
     return wall.replace(tzinfo=UTC) - FIRST_ZONE
+
+
+def once(timing: Timing) -> Occurrence:
+    """The occurrence of a timing that has no others, past or to come."""
+    return next(_occurrences(timing, datetime.min.replace(tzinfo=UTC)))
 
 
 def occurrences(timing: Timing, after: datetime) -> Iterator[Occurrence]:

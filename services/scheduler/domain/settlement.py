@@ -13,6 +13,8 @@ from shared.ids import MessageId
 Settlement = tuple[MessageId, int, str, datetime | None, bool]
 """(message, attempt, outcome, retry_at, whether a failure counts)."""
 
+UNCONFIRMED: Final = "unknown.unconfirmed"
+"""The code under which the sender tells that the grace time is over and nobody has reported."""
 DONE: Final = "done"
 DEFERRED: Final = "deferred"
 UNSETTLED: Final = "unsettled"
@@ -37,3 +39,8 @@ def settlements(events: Sequence[Event]) -> list[Settlement]:
         if before is None or (before[1], _FINALITY[before[2]]) <= (settlement[1], _FINALITY[settlement[2]]):
             latest[event.message_id] = settlement
     return list(latest.values())
+
+
+def unconfirmed(events: Sequence[Event]) -> list[MessageId]:
+    """Those that nobody will be sent again, though nobody knows whether they arrived."""
+    return [event.message_id for event in events if isinstance(event, MessageUnsettled) and event.code == UNCONFIRMED]

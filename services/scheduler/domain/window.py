@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.events.catalogue import Tier
+from shared.events.values import Tier
 
 WINDOW_SECONDS: Final = 1
 """What is released and not yet sent can no longer be canceled or overtaken, so no more than a second's worth. The sender grants

@@ -1,7 +1,7 @@
 -- blocked: due, and waiting for something other than room; `code` says for what. quiet_at: the moment from which it may not leave,
 -- until the next opening of `hours` (JSON). template: name and language, by which a template is known; free_form: there is none, so
--- the provider takes it within a customer service window only. is_later: it waits for longer than a moment. The defaults are for rows
--- that are there: they are neither refused nor blocked. The check is not validated: it allows more than the one before.
+-- the provider takes it within a customer service window only. is_later: it waits for longer than a moment. The defaults are for
+-- rows that are there: they are neither refused nor blocked. The check is not validated: it allows more than the one before.
 ALTER TABLE holds
     ADD COLUMN run_id        text COLLATE "C",
     ADD COLUMN hours         text,
@@ -19,6 +19,7 @@ DROP INDEX holds_expiring;
 CREATE INDEX holds_expiring ON holds (expires_at) WHERE expires_at IS NOT NULL AND state IN ('waiting', 'blocked');
 CREATE INDEX holds_blocked ON holds (template, number_id) WHERE code IS NOT NULL AND state = 'blocked';
 CREATE INDEX holds_later ON holds (tenant_id, recipient COLLATE "C") WHERE is_later AND state IN ('waiting', 'blocked');
+CREATE INDEX holds_unsettled ON holds (repeat_at) WHERE state = 'unsettled';
 CREATE INDEX holds_of_runs ON holds (run_id) WHERE run_id IS NOT NULL AND state IN ('waiting', 'blocked');
 
 -- windows_known_from: inbound messages are known here for as long as a window lasts, so what is not in `windows` is closed. For the
@@ -30,8 +31,8 @@ ALTER TABLE numbers
     ADD COLUMN enforces_windows      boolean NOT NULL DEFAULT false,
     ADD COLUMN window_known_from     timestamptz NOT NULL DEFAULT now() + interval '24 hours';
 
--- Who does not want to be written to: everything, or only marketing. Who does again keeps a row without a scope for a while, so that
--- an opt-out from before it, told late, changes nothing.
+-- Who does not want to be written to: everything, or only marketing. Who does again keeps a row without a scope for a while, so
+-- that an opt-out from before it, told late, changes nothing.
 CREATE TABLE suppressions (
     tenant_id  text COLLATE "C" NOT NULL,
     phone      text COLLATE "C" NOT NULL,

@@ -1,7 +1,8 @@
--- An occasion on which something goes to an audience. asking: audience and contents, as they are asked for (JSON); terms: the rest of
--- what is to be done (JSON). page and cursor: the page of the audience that is awaited, asked for again at ask_at. tend_at: when the
--- dispatch looks at it next. tokens, paced_at and paced_seconds: what the run's own pace allows, as of then, and for how long it has
--- been running. base_sent (sent or failed) and base_failed: where the failure rate counts from.
+-- An occasion on which something goes to an audience. asking: audience and contents, as they are asked for (JSON); terms: the rest
+-- of what is to be done (JSON). page and cursor: the page of the audience that is awaited, asked for again at ask_at. tend_at: when
+-- the dispatch looks at it next. tokens, paced_at and paced_seconds: what the run's own pace allows, as of then, and how long it has
+-- been running. base_sent (sent or failed) and base_failed: where the failure rate counts from. is_forgotten: it is over for so
+-- long that its recipients and its asking are gone.
 CREATE TABLE runs (
     id            text COLLATE "C" PRIMARY KEY,
     tenant_id     text COLLATE "C" NOT NULL,
@@ -26,6 +27,7 @@ CREATE TABLE runs (
     paced_seconds double precision NOT NULL DEFAULT 0,
     base_sent     integer     NOT NULL DEFAULT 0,
     base_failed   integer     NOT NULL DEFAULT 0,
+    is_forgotten  boolean     NOT NULL DEFAULT false,
     created_at    timestamptz NOT NULL
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -34,6 +36,8 @@ CREATE INDEX runs_asking ON runs (ask_at) WHERE NOT is_expanded AND state IN ('e
 CREATE INDEX runs_tended ON runs (tend_at) WHERE tend_at < 'infinity';
 CREATE INDEX runs_tended_of_tenant ON runs (tenant_id, tend_at) WHERE tend_at < 'infinity';
 CREATE INDEX runs_preflight ON runs (created_at) WHERE kind = 'preflight';
+CREATE INDEX runs_over ON runs (since)
+    WHERE kind <> 'preflight' AND state IN ('canceled', 'ended', 'failed') AND NOT is_forgotten;
 
 -- The ledger: one row for each phone number of a run's audience, which ends in one state and keeps it. position: by page and place.
 -- due_at: when it is to leave; of one that was asked for, when it was to leave. message_id: of the message that was asked for last.
@@ -65,8 +69,8 @@ CREATE UNIQUE INDEX recipients_phone ON recipients (run_id, phone);
 CREATE UNIQUE INDEX recipients_message ON recipients (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX recipients_open ON recipients (run_id, state, due_at, position) WHERE state IN ('pending', 'requested');
 
--- How many of a run's recipients are in which state, and were found twice, delivered and so on: the sum of both tables. Whoever changes
--- recipients adds lines to the second, in the same transaction and without waiting for anybody; they are folded into the first.
+-- How many of a run's recipients are in which state, and were found twice, delivered and so on: the sum of both tables. Whoever
+-- changes recipients adds lines to the second, in the same transaction and waiting for nobody; they are folded into the first.
 CREATE TABLE run_counts (
     run_id text COLLATE "C" NOT NULL,
     what   text COLLATE "C" NOT NULL,

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 
 from services.scheduler.domain.campaign import CampaignState
 from services.scheduler.domain.run import RecipientState
-from shared.events.catalogue import DailySpan, OnUnknown, Tier
+from shared.events.values import DailySpan, OnUnknown, Tier
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
 
@@ -42,19 +42,19 @@ class Priority(StrEnum):
         return Tier[self.name]
 
 
-class TextPart(Body):
+class TextToSay(Body):
     body: Personal[str] = Field(min_length=1, max_length=4_096, examples=["Hello {{name}}, your table is ready."])
     preview_url: bool | None = None
 
 
-class LanguagePart(Body):
+class LanguageToSay(Body):
     code: str = Field(min_length=2, max_length=20, examples=["en_US"])
     policy: Literal["deterministic"] | None = None
 
 
-class TemplatePart(Body):
+class TemplateToSay(Body):
     name: str = Field(pattern=r"^[a-z0-9_]{1,512}$", examples=["order_update"])
-    language: LanguagePart
+    language: LanguageToSay
     components: Personal[list[dict[str, Any]]] | None = Field(None, max_length=20)
 
 
@@ -62,8 +62,8 @@ class ContentBody(Body):
     """What to say, in the Cloud API's own shape; `{{name}}` in its texts is a variable."""
 
     type: Literal["text", "template"] = Field("text", description="Names the part that is there.")
-    text: TextPart | None = None
-    template: TemplatePart | None = None
+    text: TextToSay | None = None
+    template: TemplateToSay | None = None
 
 
 class NamedBody(Body):
@@ -223,7 +223,9 @@ class CampaignView(CampaignBody):
 
     id: str
     state: CampaignState
-    history: list[Transition] = Field(description="How it came to its state, the latest last.")
+    history: list[Transition] = Field(
+        description="How it came to its state, the latest last; of very many the first two and the latest."
+    )
     progress: Progress | None = Field(None, description="Once it was started.")
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -261,7 +263,7 @@ class Estimate(Model):
 
 
 class PreflightView(Model):
-    """What a preflight has found so far, or altogether once it is `done`. It is forgotten after some days."""
+    """What a preflight has found so far, or altogether once it is `done`. It is forgotten after a day."""
 
     state: PreflightState
     code: str | None = Field(
@@ -324,7 +326,7 @@ class CampaignStats(Model):
 
 
 class RecipientView(Model):
-    """What became of one recipient."""
+    """What became of one recipient. Recipients are forgotten 90 days after the end of their campaign; its counts stay."""
 
     to: Personal[str]
     contact_id: str | None = None

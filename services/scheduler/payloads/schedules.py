@@ -19,11 +19,11 @@ from services.scheduler.payloads.campaigns import (
     MetadataValue,
     NamedBody,
     Priority,
-    TemplatePart,
-    TextPart,
+    TemplateToSay,
+    TextToSay,
     Variables,
 )
-from shared.events.catalogue import OnUnknown
+from shared.events.values import OnUnknown
 from shared.http.codes import Code
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
@@ -88,9 +88,12 @@ class ScheduleBody(TimingBody):
 
     name: str | None = Field(None, min_length=1, max_length=200, examples=["Monday's reminder"])
     type: Literal["text", "template"] | None = Field(None, description="Names the part that is there; text by default.")
-    text: TextPart | None = None
-    template: TemplatePart | None = Field(None, description="A WhatsApp template.")
-    template_id: AnyId | None = Field(None, description="A template of yours, filled in for each recipient.")
+    text: TextToSay | None = None
+    template: TemplateToSay | None = Field(None, description="A WhatsApp template.")
+    template_id: AnyId | None = Field(
+        None,
+        description="A template of yours, filled in for each recipient; a text in their language, if there is one of its name.",
+    )
     message_id: AnyId | None = Field(None, description="A draft, or a message whose content is said again.")
     variables: Variables = Field({}, description="For `{{name}}` in the texts; a recipient's own go before them.")
 
@@ -135,7 +138,7 @@ class ChangeSchedule(ScheduleBody):
 class PreviewBody(TimingBody):
     """When something would be, without keeping it."""
 
-    limit: int = Field(10, ge=1, le=NEXT_LIMIT)
+    limit: int = Field(10, ge=1, le=NEXT_LIMIT, description="Of a rule that rarely matches fewer are looked for.")
 
 
 class CancelSchedules(Body):
@@ -182,7 +185,7 @@ class ScheduleView(ScheduleBody):
     next_at: AwareDatetime | None = Field(None, description="Left out: nothing more will come.")
     runs_opened: int = Field(description="By time, not by `trigger`.")
     waiting: int = Field(description="Occurrences that wait for a run to end (`overlap`).")
-    missed_at: AwareDatetime | None = Field(None, description="The last one that was slept through for longer than the window.")
+    missed_at: AwareDatetime | None = Field(None, description="Of the last outage the first that was not made up for.")
     created_at: AwareDatetime
     updated_at: AwareDatetime
 
@@ -226,4 +229,4 @@ class NumberedQuery(ScheduleFilter):
 
 
 class NextQuery(Body):
-    limit: int = Field(10, ge=1, le=NEXT_LIMIT)
+    limit: int = Field(10, ge=1, le=NEXT_LIMIT, description="Of a rule that rarely matches fewer are looked for.")

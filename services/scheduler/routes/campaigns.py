@@ -222,10 +222,9 @@ class CampaignRoutes:
 
     async def get_preflight(self, request: web.Request) -> web.StreamResponse:
         campaign = await self._campaign(request)
-        async with self._pool.acquire() as connection:
-            return json_response(await self._preflight_view(connection, campaign))
+        return json_response(await self._preflight_view(self._pool, campaign))
 
-    async def _preflight_view(self, connection: Connection, campaign: Campaign) -> PreflightView:
+    async def _preflight_view(self, connection: Connection | Pool, campaign: Campaign) -> PreflightView:
         view = await campaign_preflight.look(connection, campaign, body_of(campaign), self._clock.now())
         if view is None:
             raise Rejected("preflight.none", "There was no preflight since the campaign was changed; POST one.", 404)
@@ -234,22 +233,16 @@ class CampaignRoutes:
     async def page(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, CampaignQuery)
         before = _decode(query.cursor, lambda text: is_id(text, "cmp"))
-        now = self._clock.now()
-        rows = await store.page(
-            self._pool, tenant_of(request), before=before, limit=query.limit + 1, state=query.state, now=now
-        )
+        tenant_id, now = tenant_of(request), self._clock.now()
+        rows = await store.page(self._pool, tenant_id, before=before, limit=query.limit + 1, state=query.state, now=now)
         page = rows[: query.limit]
-        more = _encode(page[-1].id) if len(rows) > query.limit else None
-        async with self._pool.acquire() as connection:
-            counts = await reports.counts_of(connection, page)
-        return json_response(
-            CampaignPage(data=[_summary(campaign, counts.get(campaign.id), now) for campaign in page], next_cursor=more)
-        )
+        more = _encode(page[-1]["id"]) if len(rows) > query.limit else None
+        counts = await reports.counts_of(self._pool, [row["run_id"] for row in page if row["run_id"] is not None])
+        return json_response(CampaignPage(data=[_summary(row, counts.get(row["run_id"])) for row in page], next_cursor=more))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         campaign = await self._campaign(request)
-        async with self._pool.acquire() as connection:
-            progress = await reports.progress(connection, campaign, self._clock.now())
+        progress = await reports.progress(self._pool, campaign, self._clock.now())
         return json_response(_view(campaign, self._clock.now(), progress))
 
     async def stats(self, request: web.Request) -> web.StreamResponse:
@@ -320,14 +313,14 @@ def _view(campaign: Campaign, now: datetime, progress: Progress | None = None) -
     )
 
 
-def _summary(campaign: Campaign, counts: Counts | None, now: datetime) -> CampaignSummary:
+def _summary(row: asyncpg.Record, counts: Counts | None) -> CampaignSummary:
     return CampaignSummary(
-        id=campaign.id,
-        name=campaign.name,
-        state=campaign.state(now),
+        id=row["id"],
+        name=row["name"],
+        state=row["state"],
         progress=counts,
-        created_at=campaign.created_at,
-        updated_at=campaign.updated_at,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
     )
 
 

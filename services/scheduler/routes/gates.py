@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from services.scheduler.store import gates
 from shared.db.pool import Pool
-from shared.events.catalogue import Gate
+from shared.events.values import Gate
 from shared.http.responses import json_response
 from shared.http.routes import Access, Route
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
@@ -119,7 +120,7 @@ class ScheduleRoutes:
     async def preview(self, request: web.Request) -> web.StreamResponse:
         body, asker = await read_model(request, PreviewBody), self._asker(request)
         tenant = await store.tenant(self._pool, asker.tenant_id)
-        return json_response(_times(schedules.preview(body, asker, tenant.zone)))
+        return json_response(_times(await asyncio.to_thread(schedules.preview, body, asker, tenant.zone)))
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, ScheduleQuery)
@@ -145,7 +146,7 @@ class ScheduleRoutes:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         row = await self._row(request)
-        times = schedules.next_of(row, NEXT_TIMES)
+        times = await asyncio.to_thread(schedules.next_of, row, NEXT_TIMES)
         runs = await store.last_runs(self._pool, row["id"], LAST_RUNS)
         return json_response(
             {
@@ -166,7 +167,7 @@ class ScheduleRoutes:
 
     async def next(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, NextQuery)
-        return json_response(_times(schedules.next_of(await self._row(request), query.limit)))
+        return json_response(_times(await asyncio.to_thread(schedules.next_of, await self._row(request), query.limit)))
 
     def _acting(self, action: Action) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -73,10 +73,10 @@ async def lock(connection: Connection, tenant_id: TenantId, campaign_id: str) ->
 
 async def page(
     pool: Pool, tenant_id: TenantId, *, before: str | None, limit: int, state: CampaignState | None, now: datetime
-) -> list[Campaign]:
-    """The latest first; after the one with the id `before` where there is one."""
-    rows = await pool.fetch(SELECT_CAMPAIGNS, tenant_id, before or _LAST, limit, state, now)
-    return [_campaign(row) for row in rows]
+) -> list[asyncpg.Record]:
+    """The latest first, after the one with the id `before` where there is one: rows of id, name, state, run_id, created_at,
+    updated_at. A definition can be a megabyte."""
+    return await pool.fetch(SELECT_CAMPAIGNS, tenant_id, before or _LAST, limit, state, now)
 
 
 async def update(connection: Connection, campaign: Campaign) -> None:
@@ -98,34 +98,34 @@ async def delete(connection: Connection, campaign_id: str) -> None:
     await connection.execute(DELETE_CAMPAIGN, campaign_id)
 
 
-async def numbers(connection: Connection, tenant_id: TenantId) -> Mapping[NumberId, asyncpg.Record]:
+async def numbers(connection: Connection | Pool, tenant_id: TenantId) -> Mapping[NumberId, asyncpg.Record]:
     """The tenant's: rows of messages_per_second, paused, account_id, portfolio_id, unique_users_per_day, enforces_windows."""
     return {NumberId(row["number_id"]): row for row in await connection.fetch(NUMBERS, tenant_id)}
 
 
-async def pace(connection: Connection, run_id: str) -> asyncpg.Record | None:
+async def pace(connection: Connection | Pool, run_id: str) -> asyncpg.Record | None:
     """A row of id, state, code, detail, since, number_id, is_expanded, paced_seconds, base_sent, terms; None: it is forgotten."""
     return await connection.fetchrow(PACE, run_id)
 
 
-async def waiting_zones(connection: Connection, run_id: str) -> Mapping[str, int]:
+async def waiting_zones(connection: Connection | Pool, run_id: str) -> Mapping[str, int]:
     """How many of a run wait in which zone, of `SAMPLE` at most."""
     return {row["zone"]: row["waiting"] for row in await connection.fetch(WAITING_ZONES, run_id, SAMPLE)}
 
 
-async def faults(connection: Connection, run_id: str) -> list[asyncpg.Record]:
+async def faults(connection: Connection | Pool, run_id: str) -> list[asyncpg.Record]:
     """Rows of code, detail, recipients."""
     return await connection.fetch(FAULTS, run_id)
 
 
-async def closed_windows(connection: Connection, run_id: str, number_id: NumberId) -> tuple[int, int]:
+async def closed_windows(connection: Connection | Pool, run_id: str, number_id: NumberId) -> tuple[int, int]:
     """How many of how many who wait have not written to the number within a day; `SAMPLE` are looked at, at most."""
     row = await connection.fetchrow(CLOSED_WINDOWS, run_id, number_id, SAMPLE)
     assert row is not None  # an aggregate
     return row["closed"], row["seen"]
 
 
-async def held_templates(connection: Connection, account_id: str, templates: Sequence[str]) -> list[asyncpg.Record]:
+async def held_templates(connection: Connection | Pool, account_id: str, templates: Sequence[str]) -> list[asyncpg.Record]:
     """Rows of template, held."""
     return await connection.fetch(HELD_TEMPLATES, account_id, list(templates))
 

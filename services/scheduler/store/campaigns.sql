@@ -17,15 +17,15 @@ FROM campaigns LEFT JOIN runs ON runs.id = campaigns.run_id
 WHERE campaigns.tenant_id = $1 AND campaigns.id = $2
 
 -- name: select_campaigns
--- Takes a tenant, an id before which they stand, a limit, a state (null: any) and the time that it is; returns campaigns with the states
--- of their runs, the latest first. What a state is says `domain/campaign.py` (`state_of`).
+-- Takes a tenant, an id before which they stand, a limit, a state (null: any) and the time that it is; returns campaigns without their
+-- definitions, the latest first. What a state is says `domain/campaign.py` (`state_of`).
 SELECT * FROM (
-    SELECT campaigns.*, runs.state AS run_state, runs.code AS run_code, runs.detail AS run_detail, runs.since AS run_since,
-           CASE WHEN campaigns.run_id IS NULL THEN 'draft'
+    SELECT campaigns.id, name, run_id, campaigns.created_at, updated_at,
+           CASE WHEN run_id IS NULL THEN 'draft'
                 WHEN runs.state = 'expanding' OR (runs.state = 'running' AND first_due_at > $5) THEN 'starting'
                 WHEN runs.state = 'ended' THEN 'completed'
                 ELSE runs.state END AS state
-    FROM campaigns LEFT JOIN runs ON runs.id = campaigns.run_id
+    FROM campaigns LEFT JOIN runs ON runs.id = run_id
     WHERE campaigns.tenant_id = $1 AND campaigns.id < $2
 ) AS known
 WHERE $4::text IS NULL OR state = $4
@@ -33,7 +33,8 @@ ORDER BY id DESC LIMIT $3
 
 -- name: update_campaign
 -- Takes a locked campaign with all that can change of it.
-UPDATE campaigns SET name = $2, definition = $3, history = $4, run_id = $5, preflight_run_id = $6, first_due_at = $7, updated_at = $8
+UPDATE campaigns SET name = $2, definition = $3, history = $4, run_id = $5, preflight_run_id = $6, first_due_at = $7,
+                     updated_at = $8
 WHERE id = $1
 
 -- name: delete_campaign
@@ -63,8 +64,8 @@ WHERE run_id = $1 AND state = 'rejected'
 GROUP BY code, detail ORDER BY count(*) DESC, code, detail LIMIT 1000
 
 -- name: closed_windows_of_run
--- Takes a run, a number and a limit; of as many waiting recipients as the limit says, returns how many have not written to the number
--- within a day, and how many were looked at.
+-- Takes a run, a number and a limit; of as many waiting recipients as the limit says, returns how many have not written to the
+-- number within a day, and how many were looked at.
 SELECT count(*) FILTER (WHERE last_inbound_at IS NULL) AS closed, count(*) AS seen
 FROM (
     SELECT phone FROM recipients WHERE run_id = $1 AND state IN ('pending', 'requested') LIMIT $3
@@ -87,8 +88,8 @@ SELECT variant, count(*) AS recipients,
 FROM recipients WHERE run_id = $1 GROUP BY variant ORDER BY variant
 
 -- name: failures_of_run
--- Takes a run and a limit; returns in which states but sent its recipients have ended, for which reasons, the most frequent first. Those
--- whom the provider took and could not reach are `undelivered`.
+-- Takes a run and a limit; returns in which states but sent its recipients have ended, for which reasons, the most frequent first.
+-- Those whom the provider took and could not reach are `undelivered`.
 SELECT CASE state WHEN 'sent' THEN 'undelivered' ELSE state END AS state, code, count(*) AS recipients FROM recipients
 WHERE run_id = $1 AND state NOT IN ('pending', 'requested') AND (state <> 'sent' OR failed_at IS NOT NULL)
 GROUP BY 1, code ORDER BY count(*) DESC, 1, code LIMIT $2

@@ -11,7 +11,7 @@ import asyncpg
 
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
-from shared.events.catalogue import Gate
+from shared.events.values import Gate
 
 sql = Queries(Path(__file__).with_name("queries.sql"))
 CLOSE_GATES: Final = sql["close_gates"]

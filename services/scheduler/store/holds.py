@@ -17,14 +17,8 @@ from services.scheduler.domain.settlement import Settlement
 from services.scheduler.domain.window import RESERVED_PERCENT, window_size
 from shared.db.pool import Connection
 from shared.db.queries import Queries
-from shared.events.catalogue import (
-    MessageAccepted,
-    MessageReleased,
-    NumberConnected,
-    OnUnknown,
-    Tier,
-    WindowPolicy,
-)
+from shared.events.catalogue import MessageAccepted, MessageReleased, NumberConnected
+from shared.events.values import OnUnknown, Tier, WindowPolicy
 from shared.ids import MessageId, NumberId, TenantId
 
 T = TypeVar("T")
@@ -42,6 +36,7 @@ SETTLE_HOLDS: Final = sql["settle_holds"]
 END_PUT_BACK: Final = sql["end_put_back"]
 CANCEL_HOLDS: Final = sql["cancel_holds"]
 KNOWN_HOLDS: Final = sql["known_holds"]
+RUNS_OF_UNSETTLED: Final = sql["runs_of_unsettled"]
 EXPIRE_HOLDS: Final = sql["expire_holds"]
 REPEAT_SILENT: Final = sql["repeat_silent"]
 FORGET_UNSETTLED: Final = sql["forget_unsettled"]
@@ -57,9 +52,10 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Of the messages that were settled, those put back, and those that have ended and belong to a run, with its id."""
+    """Of the messages that were settled, those put back, with the id of their run if they belong to one, and those of runs that
+    have ended, with that."""
 
-    put_back: set[MessageId]
+    put_back: Mapping[MessageId, str | None]
     ended: Mapping[str, str]
 
 
@@ -163,13 +159,19 @@ async def settle(connection: Connection, settlements: Sequence[Settlement]) -> S
         told = [(message_id, attempt) for message_id, attempt, *_ in in_order if message_id in late]
         arrived = await connection.fetch(END_PUT_BACK, *(list(column) for column in zip(*told, strict=True)))
         ended |= {row["message_id"]: row["run_id"] for row in arrived if row["run_id"] is not None}
-    return Settled({MessageId(row["message_id"]) for row in rows if row["what"] == "back"}, ended)
+    return Settled({MessageId(row["message_id"]): row["run_id"] for row in rows if row["what"] == "back"}, ended)
 
 
 async def cancel(connection: Connection, messages: Sequence[tuple[str, str]]) -> dict[str, str | None]:
     """Take out those (message, tenant) that are not released; returns their ids with those of their runs."""
     columns = [list(column) for column in zip(*sorted(messages), strict=True)]
     return {row["message_id"]: row["run_id"] for row in await connection.fetch(CANCEL_HOLDS, *columns)}
+
+
+async def runs_of_unsettled(connection: Connection, message_ids: Sequence[str]) -> dict[str, str]:
+    """Of those whose outcome is unknown the messages of runs, in order, each with its run."""
+    rows = await connection.fetch(RUNS_OF_UNSETTLED, sorted(set(message_ids)))
+    return {row["message_id"]: row["run_id"] for row in rows}
 
 
 async def known(connection: Connection, message_ids: Sequence[str]) -> set[str]:
@@ -182,10 +184,9 @@ async def expire(connection: Connection, *, limit: int) -> list[asyncpg.Record]:
     return await connection.fetch(EXPIRE_HOLDS, limit)
 
 
-async def forget_unsettled(connection: Connection, *, days: int) -> dict[str, str]:
-    """Stop waiting for reports that can no longer come; returns the ids of those of a run, with the run's."""
-    rows = await connection.fetch(FORGET_UNSETTLED, days)
-    return {row["message_id"]: row["run_id"] for row in rows if row["run_id"] is not None}
+async def forget_unsettled(connection: Connection, *, days: int, limit: int) -> list[asyncpg.Record]:
+    """Stop waiting for reports that can no longer come; rows of message_id, run_id."""
+    return await connection.fetch(FORGET_UNSETTLED, days, limit)
 
 
 def _padded(column: list[T | None]) -> list[T | None]:

@@ -1,6 +1,6 @@
 -- name: upsert_consent
--- Takes tenants, phones, scopes (null: they want to be written to) and times as arrays, each phone once and in order; of two about one
--- phone the later counts, whichever is told first.
+-- Takes tenants, phones, scopes (null: they want to be written to) and times as arrays, each phone once and in order; of two about
+-- one phone the later counts, whichever is told first.
 INSERT INTO suppressions (tenant_id, phone, scope, changed_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])
 ON CONFLICT (tenant_id, phone) DO UPDATE SET scope = excluded.scope, changed_at = excluded.changed_at, told_at = now()
@@ -59,7 +59,8 @@ SET category = excluded.category, held = excluded.held, changed_at = excluded.ch
 WHERE templates.changed_at < excluded.changed_at
 
 -- name: unblock_holds
--- Takes accounts and templates as arrays and a limit; puts back what waits for those of them that can be sent, skipping locked ones.
+-- Takes accounts and templates as arrays and a limit; puts back what waits for those of them that can be sent, skipping locked
+-- ones.
 UPDATE holds SET state = 'waiting', code = NULL, first_due_at = now() WHERE message_id = ANY (ARRAY(
     SELECT blocked.message_id
     FROM unnest($1::text[], $2::text[]) AS told (account_id, template) CROSS JOIN LATERAL (

@@ -27,35 +27,36 @@ DELETE FROM gates USING changed WHERE gates.scope = changed.number_id
 -- name: claim_due
 -- Takes the most numbers, the most holds per number, the seconds until they are told again, and by tier the percentage of a window
 -- that is left to those more urgent (`domain/window.py`). Locks numbers with something due in a tier that has room and whose gates
--- are open, the first of each tenant before the second of any, of one tenant those served longest ago, skipping those another replica
--- is claiming for; returns what is now released, its attempt counted, most urgent first, and those that have an obstacle, as they
--- were: of them nothing but message_id and obstacle. Nothing due locks and writes nothing, and of a number that is paused, shut or
--- full no hold is read.
--- A look at the holds is ordered as their index is, a projection is asked by its key (a scalar subquery is never hashed), and the
--- update takes an array: whatever the planner believes of a table that is empty now and huge in a minute, it goes by these indexes
--- (migration 0002 says why that matters).
+-- are open, the first of each tenant before the second of any, of one tenant those served longest ago, skipping those another
+-- replica is claiming for. A tenant has two firsts: one by tier of what waits, critical or not, so that a critical message waits
+-- for no number without one, and nothing else for them. Returns what is now released, its attempt counted, most urgent first, and
+-- those that have an obstacle, as they were: of them nothing but message_id and obstacle. Nothing due locks and writes nothing, and
+-- of a number that is paused, shut or full no hold is read. A look at the holds is ordered as their index is, a projection is asked
+-- by its key (a scalar subquery is never hashed), and the update takes an array: whatever the planner believes of a table that is
+-- empty now and huge in a minute, it goes by these indexes (migration 0002 says why that matters).
 WITH tiers AS MATERIALIZED (
     SELECT (place - 1)::smallint AS tier, percent FROM unnest($4::integer[]) WITH ORDINALITY AS t (percent, place)
 ), shut AS MATERIALIZED (
     SELECT scope FROM gates WHERE tier = 0 AND last_tier = 3 AND until > now()
 ), ready AS MATERIALIZED (
-    SELECT number_id, closed, row_number() OVER (PARTITION BY tenant_id ORDER BY served_at, number_id) AS turn, served_at
+    SELECT number_id, closed, served_at,
+           row_number() OVER (PARTITION BY tenant_id, due.tier = 0 ORDER BY served_at, number_id) AS turn
     FROM numbers CROSS JOIN LATERAL (
         SELECT coalesce(range_agg(int4range(tier, last_tier, '[]')), '{}') AS closed FROM gates
         WHERE scope IN (numbers.number_id, numbers.tenant_id, '*') AND until > now()
-    ) AS gate
-    WHERE paused IS NULL AND in_flight < window_size AND number_id NOT IN (SELECT scope FROM shut)
-      AND tenant_id NOT IN (SELECT scope FROM shut) AND '*' NOT IN (SELECT scope FROM shut) AND (
-        SELECT true FROM tiers CROSS JOIN LATERAL (
+    ) AS gate CROSS JOIN LATERAL (
+        SELECT tiers.tier FROM tiers CROSS JOIN LATERAL (
             SELECT FROM holds
             WHERE holds.number_id = numbers.number_id AND state = 'waiting' AND holds.tier = tiers.tier AND due_at <= now()
               AND (expires_at IS NULL OR expires_at > now())
             ORDER BY due_at LIMIT 1
-        ) AS due
+        ) AS first
         WHERE NOT gate.closed @> tiers.tier::integer
           AND in_flight < greatest(1, window_size - greatest(least(percent, 1), window_size * percent / 100))
         LIMIT 1
-    )
+    ) AS due
+    WHERE paused IS NULL AND in_flight < window_size AND number_id NOT IN (SELECT scope FROM shut)
+      AND tenant_id NOT IN (SELECT scope FROM shut) AND '*' NOT IN (SELECT scope FROM shut)
 ), room AS MATERIALIZED (
     SELECT locked.*, closed
     FROM (SELECT * FROM ready ORDER BY turn, served_at, number_id) AS next CROSS JOIN LATERAL (
@@ -161,10 +162,10 @@ WHERE message_id = ANY (ARRAY(
 ))
 
 -- name: settle_holds
--- Takes message ids in order with attempts, outcomes (done, deferred, unsettled), retry times and whether a failure counts; locks their
--- numbers, then the holds one by one, in order and as a claim does; frees the window and returns the ids of those put `back`, as `late`
--- those told to be done that are not out, and as `ended` those of a run. Told twice, the second does nothing. Each hold is found by its
--- key, as in `claim_due`.
+-- Takes message ids in order with attempts, outcomes (done, deferred, unsettled), retry times and whether a failure counts; locks
+-- their numbers, then the holds one by one, in order and as a claim does; frees the window and returns the ids of those put `back`,
+-- as `late` those told to be done that are not out, and as `ended` those of a run. Told twice, the second does nothing. Each hold
+-- is found by its key, as in `claim_due`.
 WITH told AS (
     SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::boolean[])
         AS t (message_id, attempt, outcome, retry_at, counted)
@@ -197,7 +198,7 @@ WITH told AS (
     WHERE holds.message_id = ANY (ARRAY(SELECT message_id FROM mine WHERE outcome NOT IN ('done', mine.state)))
       AND holds.message_id = mine.message_id
 )
-SELECT message_id, 'back' AS what, NULL AS run_id FROM mine WHERE outcome = 'deferred'
+SELECT message_id, 'back' AS what, run_id FROM mine WHERE outcome = 'deferred'
 UNION ALL
 SELECT message_id, 'late', NULL FROM told WHERE outcome = 'done' AND message_id NOT IN (SELECT message_id FROM mine)
 UNION ALL
@@ -216,8 +217,8 @@ DELETE FROM holds WHERE message_id = ANY (ARRAY(
 RETURNING message_id, run_id
 
 -- name: close_gates
--- Takes scopes, first and last tiers and times as arrays, each gate once and in order, and the longest time; those past their time are left out,
--- one that is closed for longer stays as it is.
+-- Takes scopes, first and last tiers and times as arrays, each gate once and in order, and the longest time; those past their time
+-- are left out, one that is closed for longer stays as it is.
 INSERT INTO gates (scope, tier, last_tier, until)
 SELECT scope, tier, last_tier, least(until, now() + $5::interval)
 FROM unnest($1::text[], $2::smallint[], $3::smallint[], $4::timestamptz[]) AS t (scope, tier, last_tier, until)
@@ -237,7 +238,8 @@ SELECT scope, tier, last_tier, until FROM gates WHERE until > now() ORDER BY sco
 SELECT number_id, paused AS code FROM numbers WHERE paused IS NOT NULL ORDER BY number_id LIMIT $1
 
 -- name: cancel_holds
--- Takes message ids in order with their tenants; deletes those not released, locked in that order as a claim does, and returns them.
+-- Takes message ids in order with their tenants; deletes those not released, locked in that order as a claim does, and returns
+-- them.
 DELETE FROM holds WHERE message_id = ANY (ARRAY(
     SELECT held.message_id FROM unnest($1::text[], $2::text[]) AS told (message_id, tenant_id) CROSS JOIN LATERAL (
         SELECT message_id FROM holds
@@ -246,6 +248,12 @@ DELETE FROM holds WHERE message_id = ANY (ARRAY(
     ) AS held
 ))
 RETURNING message_id, run_id
+
+-- name: runs_of_unsettled
+-- Takes message ids; returns those of unknown outcome that belong to a run, with it, in order.
+SELECT message_id, run_id FROM holds
+WHERE message_id = ANY($1::text[]) AND state = 'unsettled' AND run_id IS NOT NULL
+ORDER BY message_id
 
 -- name: known_holds
 -- Takes message ids; returns those that have a hold in any state.
@@ -267,10 +275,14 @@ WHERE message_id IN (
     SELECT message_id FROM holds WHERE state = 'released' AND repeat_at < now()
     ORDER BY repeat_at LIMIT $3 FOR UPDATE SKIP LOCKED
 )
-RETURNING message_id, tenant_id, number_id, tier, due_at, expires_at, attempt, failures, recipient, content, traceparent, released_at,
-          on_unknown, coalesce(first_due_at, due_at) AS first_due_at
+RETURNING message_id, tenant_id, number_id, tier, due_at, expires_at, attempt, failures, recipient, content, traceparent,
+          released_at, on_unknown, coalesce(first_due_at, due_at) AS first_due_at
 
 -- name: forget_unsettled
--- Takes days; deletes unsettled holds that were told longer ago, the provider reports for at most seven days, and returns them.
-DELETE FROM holds WHERE state = 'unsettled' AND repeat_at < now() - make_interval(days => $1)
+-- Takes days and a limit; deletes unsettled holds that were told longer ago, the provider reports for at most seven days, skipping
+-- locked ones (they are just being settled), and returns them.
+DELETE FROM holds WHERE message_id = ANY (ARRAY(
+    SELECT message_id FROM holds WHERE state = 'unsettled' AND repeat_at < now() - make_interval(days => $1)
+    ORDER BY repeat_at LIMIT $2 FOR UPDATE SKIP LOCKED
+))
 RETURNING message_id, run_id

@@ -14,7 +14,7 @@ import orjson
 from services.scheduler.domain.run import RecipientState
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
-from shared.events.catalogue import Recipient
+from shared.events.values import Recipient
 
 sql = Queries(Path(__file__).with_name("recipients.sql"))
 INSERT_RECIPIENTS: Final = sql["insert_recipients"]

@@ -1,6 +1,6 @@
 -- name: insert_recipients
--- Takes a run and columns as arrays; writes those whose phone it has not yet, counts them by state, and returns how many they are. The
--- others are counted as duplicates.
+-- Takes a run and columns as arrays; writes those whose phone it has not yet, counts them by state, and returns how many they are.
+-- The others are counted as duplicates.
 WITH added AS (
     INSERT INTO recipients (run_id, position, phone, contact_id, zone, variant, content, due_at, expires_at, state, code, detail,
                             ended_at)
@@ -69,7 +69,8 @@ WITH found AS MATERIALIZED (
 ), counted AS (
     INSERT INTO run_changes (run_id, what, amount)
     SELECT run_id, what, amount * sign
-    FROM (SELECT run_id, count(*) AS amount FROM found GROUP BY run_id) AS n CROSS JOIN (VALUES ('pending', -1), ($3, 1)) AS way (what, sign)
+    FROM (SELECT run_id, count(*) AS amount FROM found GROUP BY run_id) AS n
+    CROSS JOIN (VALUES ('pending', -1), ($3, 1)) AS way (what, sign)
 )
 UPDATE recipients SET state = $3, code = $4, content = NULL, ended_at = now()
 WHERE ctid = ANY (ARRAY(SELECT place FROM found))
@@ -116,27 +117,28 @@ WHERE r.state = 'requested'
 
 -- name: conclude_recipients
 -- Takes runs, message ids, states, codes and details as arrays, each message once and in order; those that are requested under them
--- end so. They are looked for as in `return_recipients`.
+-- end so, and of those that were given up as unknown it is corrected whether they were sent. Looked for as in `return_recipients`.
 WITH found AS MATERIALIZED (
-    SELECT told.*
+    SELECT told.*, r.state AS former
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS told (run_id, message_id, state, code, detail)
     CROSS JOIN LATERAL (
         SELECT run_id, state FROM recipients WHERE recipients.message_id = told.message_id LIMIT 1 FOR UPDATE
     ) AS r
-    WHERE r.run_id = told.run_id AND r.state = 'requested'
+    WHERE r.run_id = told.run_id
+      AND (r.state = 'requested' OR (r.state = 'unknown' AND told.state IN ('sent', 'failed')))
 ), counted AS (
     INSERT INTO run_changes (run_id, what, amount)
     SELECT run_id, state, count(*) FROM found GROUP BY run_id, state
     UNION ALL
-    SELECT run_id, 'requested', -count(*) FROM found GROUP BY run_id
+    SELECT run_id, former, -count(*) FROM found GROUP BY run_id, former
 )
 UPDATE recipients SET state = found.state, code = found.code, detail = found.detail, content = NULL, ended_at = now()
 FROM found
 WHERE recipients.message_id = ANY (ARRAY(SELECT message_id FROM found)) AND recipients.message_id = found.message_id
 
 -- name: report_recipients
--- Takes runs, message ids and the moments at which they were delivered, read and failed (null: not told) as arrays, each message once
--- and in order. The first report of each kind counts.
+-- Takes runs, message ids and the moments at which they were delivered, read and failed (null: not told) as arrays, each message
+-- once and in order. The first report of each kind counts.
 WITH found AS MATERIALIZED (
     SELECT told.*, r.delivered_at AS was_delivered, r.read_at AS was_read, r.failed_at AS had_failed
     FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
@@ -163,7 +165,8 @@ WHERE recipients.message_id = ANY (ARRAY(SELECT message_id FROM found)) AND reci
 
 -- name: list_recipients
 -- Takes a run, a state or null for any, the position after which to begin and a limit; returns recipients by position.
-SELECT position, phone, contact_id, zone, variant, due_at, state, code, detail, message_id, ended_at, delivered_at, read_at, failed_at
+SELECT position, phone, contact_id, zone, variant, due_at, state, code, detail, message_id, ended_at, delivered_at, read_at,
+       failed_at
 FROM recipients
 WHERE run_id = $1 AND position > $3 AND ($2::text IS NULL OR state = $2)
 ORDER BY position LIMIT $4

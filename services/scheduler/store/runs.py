@@ -34,6 +34,8 @@ FOLD_CHANGES: Final = sql["fold_changes"]
 WAKE_RUNS: Final = sql["wake_runs"]
 COUNT_RUNS: Final = sql["count_runs"]
 OLD_PREFLIGHTS: Final = sql["old_preflights"]
+RUNS_OVER: Final = sql["runs_over"]
+FORGET_RUNS: Final = sql["forget_runs"]
 DELETE_RECIPIENTS: Final = sql["delete_recipients"]
 DELETE_RUNS: Final = sql["delete_runs"]
 
@@ -180,14 +182,29 @@ async def counts(connection: Connection | Pool, run_ids: Sequence[str]) -> Mappi
     }
 
 
-async def prune_preflights(connection: Connection, *, days: int, limit: int, limit_recipients: int) -> bool:
-    """Forget old preflights with their recipients; True where there may be more to forget."""
-    run_ids = _ids(await connection.fetch(OLD_PREFLIGHTS, days, limit))
-    if not run_ids:
-        return False
-    if await connection.execute(DELETE_RECIPIENTS, run_ids, limit_recipients) != f"DELETE {limit_recipients}":
-        await connection.execute(DELETE_RUNS, run_ids)
-    return True
+async def prune_preflights(pool: Pool, *, days: int, limit: int, limit_recipients: int) -> bool:
+    """Forget preflights of that age with their recipients, so many at most; True where there may be more to forget."""
+    async with pool.acquire() as connection, connection.transaction():
+        run_ids = _ids(await connection.fetch(OLD_PREFLIGHTS, days, limit))
+        if run_ids and await _empty(connection, run_ids, limit_recipients):
+            await connection.execute(DELETE_RUNS, run_ids)
+    return bool(run_ids)
+
+
+async def prune(pool: Pool, *, days: int, limit: int, limit_recipients: int) -> bool:
+    """Forget the recipients of runs that ended so long ago, so many at most, and what was said to them. Of a campaign's run the
+    counts stay, that of an occurrence goes. True where there may be more to forget."""
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(RUNS_OVER, days, limit)
+        if rows and await _empty(connection, _ids(rows), limit_recipients):
+            await connection.execute(FORGET_RUNS, [row["id"] for row in rows if row["kind"] == RunKind.CAMPAIGN])
+            await connection.execute(DELETE_RUNS, [row["id"] for row in rows if row["kind"] == RunKind.OCCURRENCE])
+    return bool(rows)
+
+
+async def _empty(connection: Connection, run_ids: Sequence[str], limit: int) -> bool:
+    """Delete so many of their recipients; True where that was all of them."""
+    return await connection.execute(DELETE_RECIPIENTS, run_ids, limit) != f"DELETE {limit}"
 
 
 def _ids(rows: Sequence[asyncpg.Record]) -> list[str]:

@@ -10,12 +10,15 @@ WHERE id = $1 AND NOT is_expanded AND state IN ('expanding', 'paused')
 FOR UPDATE
 
 -- name: advance_run
--- Takes a run, the next page's cursor (null: there is none) and the seconds until that page is asked for again; returns what is needed
--- to ask for it. After the last page it runs, and a preflight has ended.
+-- Takes a run, the next page's cursor (null: there is none) and the seconds until that page is asked for again; returns what is
+-- needed to ask for it. After the last page it runs, and a preflight has ended.
 UPDATE runs SET
     page = page + ($2::text IS NOT NULL)::integer, cursor = $2, askings = 1, ask_at = now() + make_interval(secs => $3),
     is_expanded = $2 IS NULL,
-    state = CASE WHEN $2 IS NOT NULL THEN state WHEN kind = 'preflight' THEN 'ended' WHEN state = 'paused' THEN state ELSE 'running' END,
+    state = CASE WHEN $2 IS NOT NULL THEN state
+                 WHEN kind = 'preflight' THEN 'ended'
+                 WHEN state = 'paused' THEN state
+                 ELSE 'running' END,
     since = CASE WHEN $2 IS NOT NULL OR (state = 'paused' AND kind <> 'preflight') THEN since ELSE now() END,
     tend_at = CASE WHEN $2 IS NULL AND kind <> 'preflight' THEN now() ELSE tend_at END
 WHERE id = $1
@@ -41,12 +44,14 @@ RETURNING id, tenant_id, page, cursor, asking
 -- Takes runs, a code and a detail; pauses those that are on, locked in order, and returns them.
 UPDATE runs SET state = 'paused', code = $2, detail = $3, since = now(), tend_at = now()
 WHERE id = ANY (ARRAY(
-    SELECT id FROM runs WHERE id = ANY ($1::text[]) AND state IN ('expanding', 'running') AND kind <> 'preflight' ORDER BY id FOR UPDATE
+    SELECT id FROM runs WHERE id = ANY ($1::text[]) AND state IN ('expanding', 'running') AND kind <> 'preflight'
+    ORDER BY id FOR UPDATE
 ))
 RETURNING id
 
 -- name: resume_runs
--- Takes runs; those that are paused go on, locked in order, and are returned. Neither their pace nor their failures remember the pause.
+-- Takes runs; those that are paused go on, locked in order, and are returned. Neither their pace nor their failures remember the
+-- pause.
 UPDATE runs SET state = CASE WHEN is_expanded THEN 'running' ELSE 'expanding' END, code = NULL, detail = NULL, since = now(),
                 paced_at = CASE WHEN paced_at IS NOT NULL THEN now() END,
                 tend_at = CASE WHEN is_expanded THEN now() ELSE tend_at END,
@@ -76,15 +81,16 @@ WHERE id = ANY (ARRAY(
 RETURNING id
 
 -- name: withdraw_holds
--- Takes runs and a limit; deletes what waits of them, skipping locked ones (they are just being released, or looked at), and returns it.
+-- Takes runs and a limit; deletes what waits of them, skipping locked ones (they are just being released, or looked at), and
+-- returns it.
 DELETE FROM holds WHERE message_id = ANY (ARRAY(
     SELECT message_id FROM holds WHERE run_id = ANY ($1::text[]) AND state IN ('waiting', 'blocked') LIMIT $2 FOR UPDATE SKIP LOCKED
 ))
 RETURNING message_id, tenant_id, traceparent, run_id
 
 -- name: unwanted_holds
--- Takes message ids in order with those of their runs; of those whose run is known and not running, or wants another message for its
--- recipient or none, deletes the holds and returns them with the state of the run. Locks the recipients: none ends meanwhile.
+-- Takes message ids in order with those of their runs; of those whose run is known and not running, or wants another message for
+-- its recipient or none, deletes the holds and returns them with the state of the run. Locks the recipients: none ends meanwhile.
 WITH unwanted AS MATERIALIZED (
     SELECT told.message_id, run.state
     FROM unnest($1::text[], $2::text[]) AS told (message_id, run_id)
@@ -100,8 +106,8 @@ WHERE holds.message_id = ANY (ARRAY(SELECT message_id FROM unwanted)) AND holds.
 RETURNING holds.message_id, tenant_id, traceparent, run_id, unwanted.state AS run_state
 
 -- name: ready_runs
--- Takes limits, of runs and of those of one tenant; locks the runs to look at, the first of each tenant before the second of any, those
--- that have waited longest first, skipping those another replica looks at; returns them and what time it is.
+-- Takes limits, of runs and of those of one tenant; locks the runs to look at, the first of each tenant before the second of any,
+-- those that have waited longest first, skipping those another replica looks at; returns them and what time it is.
 WITH RECURSIVE tenants AS (
     SELECT (SELECT tenant_id FROM runs WHERE tend_at < 'infinity' ORDER BY tenant_id LIMIT 1) AS tenant_id
     WHERE EXISTS (SELECT FROM runs WHERE tend_at < 'infinity' AND tend_at <= now())
@@ -118,15 +124,17 @@ WITH RECURSIVE tenants AS (
 )
 SELECT locked.*, now() AS now
 FROM (SELECT id FROM ready ORDER BY turn, tend_at, id) AS next CROSS JOIN LATERAL (
-    SELECT id, tenant_id, number_id, state, code, detail, since, terms, is_expanded, tokens, paced_at, paced_seconds, base_sent, base_failed FROM runs
+    SELECT id, tenant_id, number_id, state, code, detail, since, terms, is_expanded, tokens, paced_at, paced_seconds, base_sent,
+           base_failed
+    FROM runs
     WHERE runs.id = next.id AND tend_at < 'infinity' AND tend_at <= now()
     FOR UPDATE SKIP LOCKED
 ) AS locked
 LIMIT $1
 
 -- name: weigh_runs
--- Takes locked runs with their numbers; returns how many of each are in which state, how many should have left an hour ago and have not
--- ended, and the number's rate (null: nobody knows it). A statement of its own: that of the lock may see counts from before it.
+-- Takes locked runs with their numbers; returns how many of each are in which state, how many should have left an hour ago and have
+-- not ended, and the number's rate (null: nobody knows it). A statement of its own: that of the lock may see counts from before it.
 SELECT run_id, messages_per_second, counted.*, (
     SELECT count(*) FROM recipients AS r
     WHERE r.run_id = told.run_id AND state = 'requested' AND due_at < now() - interval '1 hour'
@@ -146,8 +154,8 @@ CROSS JOIN LATERAL (
 ) AS counted
 
 -- name: tend_runs
--- Takes locked runs, their states, codes and details, their pace (tokens, as of when, seconds), when to look at each next, and how long
--- before it is due the first that is pending wants a look (null: not at all), as arrays.
+-- Takes locked runs, their states, codes and details, their pace (tokens, as of when, seconds), when to look at each next, and how
+-- long before it is due the first that is pending wants a look (null: not at all), as arrays.
 UPDATE runs SET
     state = told.state, code = told.code, detail = told.detail, since = CASE WHEN runs.state = told.state THEN since ELSE now() END,
     tokens = told.tokens, paced_at = told.paced_at, paced_seconds = told.paced_seconds,
@@ -173,8 +181,8 @@ WITH line AS MATERIALIZED (
 SELECT run_id, count(*) AS lines FROM line GROUP BY run_id ORDER BY run_id
 
 -- name: wake_runs
--- Takes runs in order; the dispatch looks at those that are expanded and not ended. Of one that it is just looking at, what counts is
--- when it will next: that is known once it has let go of the row, and it may have weighed the run before the change.
+-- Takes runs in order; the dispatch looks at those that are expanded and not ended. Of one that it is just looking at, what counts
+-- is when it will next: that is known once it has let go of the row, and it may have weighed the run before the change.
 WITH locked AS MATERIALIZED (
     SELECT id AS run_id, tend_at AS next_at FROM runs
     WHERE id = ANY ($1::text[]) AND is_expanded AND state IN ('running', 'paused')
@@ -198,6 +206,17 @@ GROUP BY run_id, what
 -- Takes days and a limit; returns preflights that were opened longer ago, locked, skipping locked ones.
 SELECT id FROM runs WHERE kind = 'preflight' AND created_at < now() - make_interval(days => $1)
 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+
+-- name: runs_over
+-- Takes days and a limit; returns runs that ended longer ago and have not been forgotten, locked, skipping locked ones.
+SELECT id, kind FROM runs
+WHERE kind <> 'preflight' AND state IN ('canceled', 'ended', 'failed') AND NOT is_forgotten
+  AND since < now() - make_interval(days => $1)
+ORDER BY since LIMIT $2 FOR UPDATE SKIP LOCKED
+
+-- name: forget_runs
+-- Takes runs that have no recipients; what is left of them is how they ended, and their counts.
+UPDATE runs SET is_forgotten = true, asking = '{}' WHERE id = ANY ($1::text[])
 
 -- name: delete_recipients
 -- Takes runs and a limit; deletes so many of their recipients.

@@ -14,7 +14,8 @@ import orjson
 from services.scheduler.domain.schedule import Overlap, ScheduleState, Timing
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
-from shared.events.catalogue import Hours, TenantChanged
+from shared.events.catalogue import TenantChanged
+from shared.events.values import Hours
 from shared.ids import NumberId, TenantId
 
 sql = Queries(Path(__file__).with_name("schedules.sql"))
@@ -116,8 +117,10 @@ async def insert(connection: Connection, schedule_id: str, tenant_id: TenantId, 
     await connection.execute(INSERT_SCHEDULE, schedule_id, tenant_id, *definition.row(), now)
 
 
-async def redefine(connection: Connection, schedule_id: str, definition: Definition, opened: int, now: datetime) -> None:
-    await connection.execute(REDEFINE_SCHEDULE, schedule_id, *definition.row(), opened, now)
+async def redefine(
+    connection: Connection, schedule_id: str, definition: Definition, opened: int, now: datetime, *, is_retimed: bool
+) -> None:
+    await connection.execute(REDEFINE_SCHEDULE, schedule_id, *definition.row(), opened, now, is_retimed)
 
 
 async def turn(
@@ -126,10 +129,11 @@ async def turn(
     state: ScheduleState,
     next_at: datetime | None,
     plan_at: datetime | None,
+    opened: int,
     now: datetime,
 ) -> None:
     """Bring it to the state."""
-    await connection.execute(TURN_SCHEDULE, schedule_id, state.value, next_at, plan_at, now)
+    await connection.execute(TURN_SCHEDULE, schedule_id, state.value, next_at, plan_at, opened, now)
 
 
 async def lock(connection: Connection, tenant_id: TenantId, schedule_id: str) -> asyncpg.Record | None:
@@ -252,5 +256,5 @@ async def cancel(connection: Connection, tenant_id: TenantId, selection: Selecti
 
 
 async def prune_runs(pool: Pool, *, days: int, limit: int) -> bool:
-    """Forget old ones; True where there may be more of them."""
+    """Forget old ones that are not on; True where there may be more of them."""
     return await pool.execute(PRUNE_SCHEDULE_RUNS, days, limit) == f"DELETE {limit}"

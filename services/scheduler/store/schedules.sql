@@ -13,16 +13,17 @@ SELECT * FROM schedules WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 SELECT * FROM schedules WHERE tenant_id = $1 AND id = $2
 
 -- name: redefine_schedule
--- Takes an id and its new definition, what that means, its next occurrence, and the occurrences opened so far; what waited is dropped.
+-- Takes an id and its new definition, what that means, its next occurrence, the occurrences opened so far, the time, and whether its
+-- timing is new: then what waited is dropped.
 UPDATE schedules
 SET definition = $2, timing = $3, spec = $4, overlap = $5, catchup_seconds = $6, next_at = $7, plan_at = $8, reference = $9,
-    group_ids = $10, opened = $11, updated_at = $12, waiting = '{}'
+    group_ids = $10, opened = $11, updated_at = $12, waiting = CASE WHEN $13 THEN '{}' ELSE waiting END
 WHERE id = $1
 
 -- name: turn_schedule
--- Takes an id, a state, when its next occurrence is and when the planner looks, and the time.
+-- Takes an id, a state, when its next occurrence is and when the planner looks, the occurrences opened so far, and the time.
 UPDATE schedules
-SET state = $2, next_at = $3, plan_at = $4, updated_at = $5, waiting = CASE WHEN $2 = 'canceled' THEN '{}' ELSE waiting END
+SET state = $2, next_at = $3, plan_at = $4, opened = $5, updated_at = $6, waiting = CASE WHEN $2 = 'canceled' THEN '{}' ELSE waiting END
 WHERE id = $1
 
 -- name: select_schedules
@@ -83,10 +84,9 @@ WHERE tenants.revision < excluded.revision
 
 -- name: claim_schedules
 -- Takes the time and a limit; locks schedules that the planner is to look at, skipping locked ones, and returns them with their
--- tenant's zone and hours and whether a run of theirs is on.
-SELECT s.id, s.tenant_id, s.timing, s.spec, s.overlap, s.catchup_seconds, s.next_at, s.waiting, s.opened, t.time_zone, t.hours,
-       EXISTS (SELECT FROM schedule_runs AS mine JOIN runs ON runs.id = mine.run_id
-               WHERE mine.schedule_id = s.id AND runs.state IN ('expanding', 'running', 'paused')) AS is_busy
+-- tenant's zone and hours. Whether a run of theirs is on is a question for afterwards: what this statement sees beside the rows it
+-- locks may be older than they are.
+SELECT s.id, s.tenant_id, s.timing, s.spec, s.overlap, s.catchup_seconds, s.next_at, s.waiting, s.opened, t.time_zone, t.hours
 FROM schedules AS s LEFT JOIN tenants AS t ON t.tenant_id = s.tenant_id
 WHERE s.state = 'active' AND s.plan_at <= $1
 ORDER BY s.plan_at LIMIT $2
@@ -113,8 +113,8 @@ SELECT run_id, schedule_id, due_at, $4, $5 FROM unnest($1::text[], $2::text[], $
 -- name: open_runs
 -- Takes schedules; returns their runs that are on, with the occurrence each is for.
 SELECT mine.run_id, mine.schedule_id, mine.due_at, mine.by_hand
-FROM schedule_runs AS mine JOIN runs ON runs.id = mine.run_id
-WHERE mine.schedule_id = ANY ($1::text[]) AND runs.state IN ('expanding', 'running', 'paused')
+FROM runs JOIN schedule_runs AS mine ON mine.run_id = runs.id
+WHERE runs.owner_id = ANY ($1::text[]) AND runs.state IN ('expanding', 'running', 'paused')
 ORDER BY mine.run_id
 
 -- name: forget_schedule_runs
@@ -129,19 +129,29 @@ WHERE mine.schedule_id = $1 ORDER BY mine.due_at DESC LIMIT $2
 
 -- name: cancel_schedules
 -- Takes a tenant, the time, ids, a state, a reference, a group and the bounds of the next occurrence, each or null, and a limit;
--- cancels those that fit and returns their ids.
+-- cancels those that fit and returns their ids. An occurrence whose run was opened ahead of its time is still to come.
 UPDATE schedules SET state = 'canceled', next_at = NULL, plan_at = NULL, waiting = '{}', updated_at = $2
 WHERE id = ANY (ARRAY(
     SELECT id FROM schedules
     WHERE tenant_id = $1 AND state IN ('active', 'paused') AND ($3::text[] IS NULL OR id = ANY ($3))
         AND ($4::text IS NULL OR state = $4) AND ($5::text IS NULL OR reference = $5) AND ($6::text IS NULL OR $6 = ANY (group_ids))
-        AND ($7::timestamptz IS NULL OR next_at >= $7) AND ($8::timestamptz IS NULL OR next_at < $8)
+        AND (
+            (($7::timestamptz IS NULL OR next_at >= $7) AND ($8::timestamptz IS NULL OR next_at < $8))
+            OR EXISTS (
+                SELECT FROM schedule_runs AS mine
+                WHERE mine.schedule_id = schedules.id AND mine.due_at > $2
+                    AND ($7 IS NULL OR mine.due_at >= $7) AND ($8 IS NULL OR mine.due_at < $8)
+            )
+        )
     ORDER BY id LIMIT $9 FOR UPDATE
 ))
 RETURNING id
 
 -- name: prune_schedule_runs
--- Takes days and a limit; forgets runs that were opened longer ago.
+-- Takes days and a limit; forgets runs that were opened longer ago and are not on.
 DELETE FROM schedule_runs WHERE run_id = ANY (ARRAY(
-    SELECT run_id FROM schedule_runs WHERE opened_at < now() - make_interval(days => $1) LIMIT $2
+    SELECT run_id FROM schedule_runs
+    WHERE opened_at < now() - make_interval(days => $1)
+        AND NOT EXISTS (SELECT FROM runs WHERE id = run_id AND state IN ('expanding', 'running', 'paused'))
+    LIMIT $2
 ))

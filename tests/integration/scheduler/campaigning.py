@@ -17,8 +17,9 @@ from shared.bus.outbox import Outbox
 from shared.clock import SystemClock
 from shared.config import TelemetrySettings
 from shared.db.pool import Pool
-from shared.events.catalogue import AudienceFound, AudienceWanted, MessageRequested, Recipient
+from shared.events.catalogue import AudienceFound, AudienceWanted, MessageRequested
 from shared.events.event import Event
+from shared.events.values import Recipient
 from shared.http.internal import internal
 from shared.http.routes import Access
 from shared.http.server import HttpServer

@@ -11,17 +11,9 @@ from services.scheduler.domain.run import RunCounts, RunKind, RunSpec
 from services.scheduler.runs import cancel_runs, counts, open_run, pause_runs, resume_runs
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
-from shared.events.catalogue import (
-    Audience,
-    AudienceFound,
-    MessageAccepted,
-    MessageReleased,
-    MessageRequested,
-    MessageRequestRefused,
-    Recipient,
-    Variant,
-)
+from shared.events.catalogue import AudienceFound, MessageAccepted, MessageReleased, MessageRequested, MessageRequestRefused
 from shared.events.event import Event
+from shared.events.values import Audience, Recipient, Variant
 from shared.ids import TenantId
 from tests.integration.scheduler.telling import NUMBER, TENANT, nothing, now
 from tests.support.told import told

@@ -18,8 +18,9 @@ from services.scheduler.routes.schedules import ScheduleRoutes
 from shared.bus.outbox import Outbox
 from shared.config import TelemetrySettings
 from shared.db.pool import Pool
-from shared.events.catalogue import AudienceWanted, DailySpan, Hours, TenantChanged
+from shared.events.catalogue import AudienceWanted, TenantChanged
 from shared.events.event import Event
+from shared.events.values import DailySpan, Hours
 from shared.http.internal import internal
 from shared.http.routes import Access
 from shared.http.server import HttpServer

@@ -17,9 +17,9 @@ from shared.events.catalogue import (
     MessageSent,
     MessageUnsettled,
     NumberConnected,
-    Tier,
 )
 from shared.events.event import Event
+from shared.events.values import Tier
 from shared.ids import MessageId, NumberId, TenantId, new_id
 from tests.support.told import told
 

@@ -13,7 +13,8 @@ import pytest
 from services.scheduler import conclude
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
-from shared.events.catalogue import DeliveryStatus, MessageRequested, RunReported
+from shared.events.catalogue import MessageRequested, RunReported
+from shared.events.values import DeliveryStatus
 from tests.integration.scheduler.campaigning import TENANT, TEXT, Scene, campaigning, connected, faulty, recipients
 from tests.integration.scheduler.telling import now
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.scheduler.domain.campaign import HISTORY_LIMIT
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
 from shared.events.catalogue import AudienceWanted
@@ -31,6 +32,7 @@ from tests.integration.scheduler.campaigning import (
 )
 from tests.integration.scheduler.telling import connect, now
 
+NIGHT = {"start": "22:00", "end": "07:00"}
 ACTIONS = ("start", "pause", "resume", "cancel", "preflight")
 
 
@@ -175,6 +177,27 @@ async def test_paused_resumed_and_canceled(scene: Scene) -> None:
     assert [change["by"] for change in campaign["history"]] == [KEY, KEY, "platform", KEY, KEY, KEY]
     at = [change["at"] for change in campaign["history"]]
     assert at == sorted(at)
+
+
+async def test_its_history_keeps_its_beginning_and_its_latest(scene: Scene) -> None:
+    scene.audience = recipients(1)
+    one = await scene.started(starts_at=(now() + timedelta(days=1)).isoformat())
+    first = (await scene.get(one))["history"]
+    for _ in range(HISTORY_LIMIT // 2 + 2):
+        await scene.act(one, "pause")
+        await scene.act(one, "resume")
+    await scene.act(one, "pause")
+    history = (await scene.get(one))["history"]
+    assert len(history) == HISTORY_LIMIT
+    assert (history[:2], history[-1]["state"]) == (first[:2], "paused")
+
+
+async def test_a_zone_that_nobody_knows_is_utc(scene: Scene) -> None:
+    scene.audience = recipients(3, zone="Mars/Olympus")
+    start = (now() + timedelta(days=1)).replace(microsecond=0, tzinfo=None)
+    one = await scene.started(starts_at=start.isoformat(), time_zone="recipient", hours={"quiet": [NIGHT]})
+    status, campaign = await scene.ask("GET", one)
+    assert (status, campaign["progress"]["pending"]) == (200, 3)
 
 
 async def test_canceling_ends_at_once_all_that_have_not_left(scene: Scene) -> None:

@@ -19,7 +19,8 @@ from services.scheduler.store import gates
 from shared.bus.memory import MemoryBus
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
-from shared.events.catalogue import Gate, MessageAccepted, MessageExpired, MessageReleased, Tier
+from shared.events.catalogue import MessageAccepted, MessageExpired, MessageReleased
+from shared.events.values import Gate, Tier
 from shared.http.server import HttpServer
 from shared.telemetry.tracing import Tracing
 from tests.integration.scheduler.telling import (

@@ -11,7 +11,8 @@ from services.scheduler import hold, learn, release
 from services.scheduler.domain.obstacle import DOUBT
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
-from shared.events.catalogue import Consent, ContactConsentChanged, MessageAccepted, MessageReleased
+from shared.events.catalogue import ContactConsentChanged, MessageAccepted, MessageReleased
+from shared.events.values import Consent
 from tests.integration.scheduler.telling import (
     NUMBER,
     TENANT,
@@ -90,6 +91,27 @@ async def test_a_message_that_never_settles_is_unknown(outbox: Outbox, pool: Poo
     await pass_time(pool, 9 * 86_400)
     await release.forget_unsettled(outbox)
     assert await ended(pool) == ("unknown", "unknown.unconfirmed")
+
+
+@pytest.mark.parametrize(("late", "state"), [("sent", "sent"), ("failed", "failed")])
+async def test_a_run_does_not_wait_for_what_nobody_confirms_and_a_late_report_corrects_it(
+    late: str, state: str, outbox: Outbox, pool: Pool
+) -> None:
+    await held(outbox, pool, accepted(run_id=RUN))
+    (event,) = await released(outbox, pool)
+    await settle(outbox, outcome("unsettled", event))
+    assert await pool.fetchval("SELECT state FROM recipients") == "requested"
+    over = outcome("unsettled", event).model_copy(update={"code": "unknown.unconfirmed"})
+    for _ in "twice":
+        await settle(outbox, over)
+        row = await pool.fetchrow("SELECT state, code FROM recipients")
+        assert row is not None
+        assert tuple(row) == ("unknown", "unknown.unconfirmed")
+    await settle(outbox, outcome(late, event))
+    assert (await ended(pool))[0] == state
+    changes = await pool.fetch("SELECT what, sum(amount) AS amount FROM run_changes GROUP BY what")
+    counts = {row["what"]: row["amount"] for row in changes if row["amount"]}
+    assert counts == {"requested": -1, state: 1}
 
 
 async def test_a_canceled_message_ends_its_recipient(outbox: Outbox, pool: Pool) -> None:

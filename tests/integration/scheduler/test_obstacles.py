@@ -14,11 +14,7 @@ from services.scheduler.store import projections
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
 from shared.events.catalogue import (
-    Consent,
-    ConsentScope,
     ContactConsentChanged,
-    DailySpan,
-    Hours,
     MessageAccepted,
     MessageCanceled,
     MessageExpired,
@@ -29,10 +25,9 @@ from shared.events.catalogue import (
     MessageSuppressed,
     NumberConnected,
     TemplateChanged,
-    Tier,
-    WindowPolicy,
 )
 from shared.events.event import Event
+from shared.events.values import Consent, ConsentScope, DailySpan, Hours, Tier, WindowPolicy
 from shared.ids import NumberId
 from tests.integration.scheduler.telling import (
     NUMBER,
@@ -333,6 +328,11 @@ async def test_nothing_is_refused_where_the_window_is_open_or_unknown_or_not_nee
         await inbound(outbox, timedelta(hours=30))
     await held(outbox, accepted(content=template()) if why == "template" else accepted())
     assert [event.event_name for event in await round_of(outbox, pool)] == ["message.released"]
+
+
+async def test_a_window_is_open_for_every_spelling_of_a_phone(outbox: Outbox, pool: Pool) -> None:
+    await inbound(outbox, timedelta(hours=1), sender="+5215512345678")
+    assert {row["phone"] for row in await pool.fetch("SELECT phone FROM windows")} == {"+5215512345678", "+525512345678"}
 
 
 async def test_windows_that_have_closed_are_forgotten(outbox: Outbox, pool: Pool) -> None:

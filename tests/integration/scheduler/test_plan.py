@@ -10,7 +10,14 @@ import asyncpg
 import pytest
 
 from services.scheduler.domain.window import RESERVED_PERCENT
-from services.scheduler.store.holds import CANCEL_HOLDS, CLAIM_DUE, END_WAITING, EXPIRE_HOLDS, SETTLE_HOLDS
+from services.scheduler.store.holds import (
+    CANCEL_HOLDS,
+    CLAIM_DUE,
+    END_WAITING,
+    EXPIRE_HOLDS,
+    FORGET_UNSETTLED,
+    SETTLE_HOLDS,
+)
 from services.scheduler.store.projections import PRUNE_LIFTED, PRUNE_WINDOWS, SUPPRESS_LATER, UNBLOCK_HOLDS
 from shared.db.pool import Connection, service_url
 from tests.support.database import Database
@@ -229,6 +236,7 @@ async def test_what_an_obstacle_stopped_is_not_read_again(analyzed: bool, connec
         ("expire", "integer", EXPIRE_HOLDS, "(100)", 100),
         ("cancel", "text[], text[]", CANCEL_HOLDS, "('{msg_5,msg_7}', '{t,t}')", 2),
         ("take_out", "text[]", END_WAITING, "('{msg_5,msg_8}')", 2),
+        ("forget", "integer, integer", FORGET_UNSETTLED, "(8, 10)", 10),
         ("prune_windows", "integer", PRUNE_WINDOWS, "(10)", 10),
         ("prune_lifted", "integer, integer", PRUNE_LIFTED, "(3, 10)", 10),
     ],
@@ -243,6 +251,7 @@ async def test_what_is_taken_out_or_put_back_is_found_by_an_index(
         """
         UPDATE holds SET is_later = true, recipient = '+' || substr(message_id, 5), expires_at = now() - interval '1 s';
         UPDATE holds SET state = 'blocked', code = 'c', template = 't5:en' WHERE substr(message_id, 5)::integer % 10 = 0;
+        UPDATE holds SET state = 'unsettled', repeat_at = now() - interval '9 days' WHERE substr(message_id, 5)::integer % 10 = 1;
         INSERT INTO suppressions SELECT 't', '+' || n * 1000, 'all', now() FROM generate_series(1, 3) n;
         INSERT INTO suppressions SELECT 'u', '+' || n, NULL, now(), now() - interval '4 days' FROM generate_series(1, 3000) n;
         UPDATE windows SET last_inbound_at = now() - interval '26 hours' WHERE length(phone) = 4

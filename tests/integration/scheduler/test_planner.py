@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 
@@ -14,8 +15,8 @@ from services.scheduler import planner
 from services.scheduler.planner import LEAD, ROUND
 from services.scheduler.store import schedules
 from shared.bus.outbox import Outbox
-from shared.db.pool import Pool
-from shared.events.catalogue import DailySpan
+from shared.db.pool import Connection, Pool
+from shared.events.values import DailySpan
 from tests.integration.scheduler.scheduling import PHONE, START, Scene, due, scene, wanted
 
 HOURLY = "FREQ=HOURLY;BYMINUTE=0"
@@ -191,12 +192,61 @@ async def test_planners_side_by_side_open_each_run_once(world: Scene) -> None:
     assert (len(rows), {row["runs"] for row in rows}) == (3 * ROUND + 1, {1})
 
 
+async def test_a_run_that_was_opened_while_the_planner_looked_is_in_the_way(
+    world: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await world.make(recurrence=HOURLY, time_zone="UTC")
+    other = await world.make(scheduled_time=at(20).isoformat())
+    await world.ask("POST", f"/api/schedules/{other['id']}/trigger")
+    claim = schedules.claim
+
+    async def slow_claim(connection: Connection, now: datetime, limit: int) -> list[asyncpg.Record]:
+        rows = await claim(connection, now, limit)
+        await world.pool.execute("UPDATE runs SET owner_id = $1", made["id"])
+        await world.pool.execute("UPDATE schedule_runs SET schedule_id = $1", made["id"])
+        return rows
+
+    monkeypatch.setattr(schedules, "claim", slow_claim)
+    assert await world.pass_to(at(9)) == []
+
+
+async def test_more_runs_than_a_round_opens_are_opened_in_the_next(world: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "MOST_OPENED", 2)
+    made = [await world.make(scheduled_time=at(9).isoformat()) for _ in range(5)]
+    assert await planner.plan(world.outbox, at(9))
+    assert await world.pool.fetchval("SELECT count(*) FROM runs") == 2
+    assert len(await world.pass_to(at(9))) == 3
+    assert {row["owner_id"] for row in await world.pool.fetch("SELECT owner_id FROM runs")} == {one["id"] for one in made}
+
+
+@pytest.mark.parametrize("overlap", ["skip", "buffer_all"])
+async def test_a_run_that_stays_on_is_looked_at_ever_more_rarely(world: Scene, overlap: str) -> None:
+    """A hundred thousand that wait for the morning must not keep the planner busy all night."""
+    await world.make(
+        cron="* * * * *", time_zone="UTC", overlap=overlap, starts_at=at(9).isoformat(), ends_at=at(9, 1).isoformat()
+    )
+    await world.pass_to(at(9))
+    looks = []
+    for moment in (at(9, 1), at(9, 8), at(16)):
+        await world.pool.execute("UPDATE schedules SET plan_at = $1", moment)
+        await world.pass_to(moment)
+        looks.append(await world.pool.fetchval("SELECT plan_at FROM schedules") - moment)
+    assert looks == sorted(looks)
+    assert looks[0] < looks[-1] <= timedelta(minutes=5)
+    await world.end_runs()
+    await world.pass_to(at(16) + looks[-1])
+    rows = await world.pool.fetch("SELECT state, opened FROM schedules")
+    assert [tuple(row) for row in rows] == [("completed", 1) if overlap == "skip" else ("active", 2)]
+
+
 async def test_a_row_that_cannot_be_read_does_not_stop_the_others(world: Scene) -> None:
     broken = await world.make(scheduled_time=at(9).isoformat())
     worse = await world.make(scheduled_time=at(9).isoformat())
+    worst = await world.make(scheduled_time=at(9).isoformat())
     whole = await world.make(scheduled_time=at(9).isoformat())
     await world.pool.execute("UPDATE schedules SET timing = '{}' WHERE id = $1", broken["id"])
     await world.pool.execute('UPDATE schedules SET spec = \'{"tier": 9, "hours": null}\' WHERE id = $1', worse["id"])
+    await world.pool.execute("UPDATE schedules SET spec = '[]' WHERE id = $1", worst["id"])
     assert [run["owner_id"] for run in await world.pass_to(at(9))] == [whole["id"]]
 
 
@@ -208,7 +258,7 @@ async def test_a_row_that_cannot_be_read_does_not_stop_the_others(world: Scene) 
         (schedules.COUNT_SCHEDULES, ("t",), "Only Scan using schedules_of_tenant"),
         (schedules.SELECT_SCHEDULES, ("t", "~", 50, None, None, None), "schedules_of_tenant"),
         (schedules.SELECT_SCHEDULES_OF_REFERENCE, ("t", "~", 50, None, "r", None), "schedules_of_reference"),
-        (schedules.OPEN_RUNS, (["s"],), "schedule_runs_of_schedule"),
+        (schedules.OPEN_RUNS, (["s"],), "runs_open_of_owner"),
     ],
 )
 async def test_a_hot_query_has_an_index_to_go_by(pool: Pool, query: str, arguments: tuple[Any, ...], index: str) -> None:
@@ -221,5 +271,11 @@ async def test_old_runs_are_forgotten(world: Scene) -> None:
         "INSERT INTO schedule_runs (run_id, schedule_id, due_at, opened_at) VALUES ('a', 's', now(), now() - interval '91 days'), "
         "('b', 's', now(), now() - interval '89 days')"
     )
+    paused = await world.make(scheduled_time=at(9).isoformat())
+    (run,) = await world.pass_to(at(9))
+    await world.pool.execute("UPDATE schedule_runs SET opened_at = now() - interval '91 days' WHERE run_id = $1", run["id"])
     assert not await schedules.prune_runs(world.pool, days=90, limit=10)
-    assert [row["run_id"] for row in await world.pool.fetch("SELECT run_id FROM schedule_runs")] == ["b"]
+    kept = await world.pool.fetch("SELECT run_id FROM schedule_runs ORDER BY run_id")
+    assert [row["run_id"] for row in kept] == ["b", run["id"]]
+    async with world.pool.acquire() as connection:
+        assert [row["run_id"] for row in await schedules.open_runs(connection, [paused["id"]])] == [run["id"]]

@@ -12,7 +12,8 @@ from services.scheduler.domain.window import places
 from services.scheduler.store import holds
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
-from shared.events.catalogue import MessageFailed, MessageReleased, MessageSent, MessageUnsettled, OnUnknown, Tier
+from shared.events.catalogue import MessageFailed, MessageReleased, MessageSent, MessageUnsettled
+from shared.events.values import OnUnknown, Tier
 from tests.integration.scheduler.telling import (
     NUMBER,
     TENANT,
@@ -116,6 +117,28 @@ async def test_a_round_is_bounded_and_serves_first_the_numbers_that_waited_longe
     assert Counter(number for one in rounds for number in one) == dict.fromkeys(numbers, 4)
     assert len({number for one in rounds[:2] for number in one}) == 4, "nobody is served again before the others"
     assert set(rounds[2]) > set(numbers) - {number for one in rounds[:2] for number in one}
+
+
+async def test_a_critical_message_waits_for_no_number_of_its_tenant_and_starves_none(outbox: Outbox, pool: Pool) -> None:
+    numbers = [f"num_{n:02}" for n in range(5)]
+    for number in numbers:
+        await connect(outbox, number)
+    messages = [accepted(number=number) for number in numbers for _ in range(4)]
+    urgent = [accepted(Tier.CRITICAL, number=numbers[-1]) for _ in range(4)]
+    await hold.hold(outbox, [*messages, *urgent], nothing)
+
+    async def claim() -> list[str]:
+        async with outbox.transaction() as unit:
+            claimed = await holds.claim_due(unit.connection, limit_numbers=2, limit_per_number=2, silent_seconds=90)
+        return [event.message_id for event in claimed.released]
+
+    first = await claim()
+    assert len({message.message_id for message in urgent} & {*first}) == 2
+    assert len(first) == 4, "the other place is for one without"
+    every = {*first}
+    for _ in range(6):
+        every |= {*await claim()}
+    assert every == {message.message_id for message in (*messages, *urgent)}
 
 
 async def test_a_round_that_finds_nothing_due_writes_nothing(outbox: Outbox, pool: Pool) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+
+import pytest
 
 from services.scheduler import conclude, dispatch
 from services.scheduler.domain.run import FailureStop, RecipientState
 from services.scheduler.runs import recipients
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
-from shared.events.catalogue import (
-    DeliveryStatus,
-    MessageCanceled,
-    MessageRequested,
-    RunReported,
-)
+from shared.events.catalogue import MessageCanceled, MessageRequested, RunReported
+from shared.events.values import DeliveryStatus
 from shared.ids import MessageId, TenantId
 from tests.integration.scheduler.runs_scene import (
     asked_for,
@@ -63,6 +62,23 @@ async def test_a_pause_withdraws_what_waits_and_it_is_asked_for_again_under_new_
     await settle_down(outbox)
     assert await state_of(pool, run_id) == "ended"
     assert (await counted(pool, run_id)).sent == 4
+
+
+@pytest.mark.parametrize("stop", [pause, cancel])
+async def test_what_comes_back_from_the_sender_does_not_leave_again(
+    stop: Callable[..., Awaitable[list[str]]], outbox: Outbox, pool: Pool
+) -> None:
+    await connect(outbox)
+    run_id = await opened_with(outbox, [recipient(1), recipient(2)])
+    await held(outbox, await asked_for(outbox, pool))
+    back, sent = await let_go(outbox, pool)
+    await stop(outbox, run_id)
+    await settle(outbox, outcome("deferred", back), outcome("sent", sent))
+    assert await let_go(outbox, pool) == []
+    assert await pool.fetchval("SELECT count(*) FROM holds") == 0
+    found = await counted(pool, run_id)
+    assert (found.sent, found.requested) == (1, 0)
+    assert (found.pending, found.canceled) == ((1, 0) if stop is pause else (0, 1))
 
 
 async def test_what_slipped_through_a_pause_is_found(outbox: Outbox, pool: Pool) -> None:

@@ -19,7 +19,6 @@ from shared.db.pool import Pool
 from shared.events.catalogue import (
     AudienceFound,
     AudienceWanted,
-    DeliveryStatus,
     MessageAccepted,
     MessageCanceled,
     MessageReleased,
@@ -27,10 +26,10 @@ from shared.events.catalogue import (
     MessageRequestRefused,
     MessageSent,
     MessageUnsettled,
-    Recipient,
     RunReported,
 )
 from shared.events.event import Event
+from shared.events.values import DeliveryStatus, Recipient
 from tests.integration.scheduler.runs_scene import (
     accept,
     cancel,

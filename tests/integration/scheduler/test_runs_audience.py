@@ -9,18 +9,14 @@ from typing import Any
 
 import pytest
 
-from services.scheduler import dispatch, expand
+from services.scheduler import expand
 from services.scheduler.domain.run import RecipientState, RunKind
 from services.scheduler.runs import recipients
+from services.scheduler.store import runs
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
-from shared.events.catalogue import (
-    AudienceWanted,
-    DailySpan,
-    Hours,
-    OnUnknown,
-    Tier,
-)
+from shared.events.catalogue import AudienceWanted
+from shared.events.values import DailySpan, Hours, OnUnknown, Tier
 from tests.integration.scheduler.runs_scene import (
     asked_for,
     cancel,
@@ -131,6 +127,19 @@ async def test_a_run_of_nobody_ends_by_itself(found: list[Any], outbox: Outbox, 
     assert await state_of(pool, run_id) == "ended"
 
 
+@pytest.mark.parametrize("needs_consent", [True, False])
+async def test_who_opted_out_gets_only_what_needs_no_consent(needs_consent: bool, outbox: Outbox, pool: Pool) -> None:
+    found = [
+        recipient(1, fault="contact.opted_out", detail="d"),
+        recipient(2, fault="contact.opted_out", content=None),
+        recipient(3, fault="variable.missing"),
+    ]
+    run_id = await opened_with(outbox, found, needs_consent=needs_consent)
+    asked = [(event.to, event.needs_consent) for event in await asked_for(outbox, pool)]
+    assert asked == ([] if needs_consent else [(found[0].to, False)])
+    assert (await counted(pool, run_id)).rejected == (3 if needs_consent else 2)
+
+
 async def test_a_preflight_counts_and_sends_nothing_and_is_forgotten_after_a_day(outbox: Outbox, pool: Pool) -> None:
     found = [recipient(1), recipient(1), recipient(2, fault="contact.opted_out", content=None)]
     run_id = await opened_with(outbox, found, kind=RunKind.PREFLIGHT)
@@ -139,9 +148,9 @@ async def test_a_preflight_counts_and_sends_nothing_and_is_forgotten_after_a_day
     result = await counted(pool, run_id)
     assert (result.pending, result.rejected, result.duplicates) == (1, 1, 1)
     kept = await opened_with(outbox, [recipient(1)])
-    assert not await dispatch.prune_preflights(outbox)
+    assert not await runs.prune_preflights(pool, days=1, limit=10, limit_recipients=10)
     await pool.execute("UPDATE runs SET created_at = now() - interval '25 hours'")
-    assert await dispatch.prune_preflights(outbox)
+    assert await runs.prune_preflights(pool, days=1, limit=10, limit_recipients=10)
     assert [row["id"] for row in await pool.fetch("SELECT id FROM runs")] == [kept]
     assert {row["run_id"] for row in await pool.fetch("SELECT run_id FROM recipients")} == {kept}
     assert (await counted(pool, run_id)).total == 0

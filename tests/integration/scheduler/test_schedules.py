@@ -12,7 +12,7 @@ import pytest
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
 from shared.ids import TenantId, new_id
-from tests.integration.scheduler.scheduling import PHONE, TEXT, Scene, scene
+from tests.integration.scheduler.scheduling import PHONE, TEXT, Scene, scene, wanted
 
 NOON = "2026-06-01T12:00:00+00:00"
 WEEKLY = "FREQ=WEEKLY;BYDAY=TU;BYHOUR=9;BYMINUTE=30"
@@ -191,6 +191,99 @@ async def test_pause_resume_and_cancel_act_on_its_runs(world: Scene) -> None:
     for action in ("pause", "resume", "trigger", "cancel"):
         status, answer = await world.ask("POST", f"/api/schedules/{made['id']}/{action}")
         assert (status, answer["code"]) == (409, "schedule.wrong_state")
+
+
+async def test_a_change_of_something_else_leaves_its_times_alone(world: Scene) -> None:
+    """What waits for a run to end, an occurrence that nobody has looked at yet, and a recurrence that has had its last."""
+    made = await world.make(
+        recurrence="FREQ=HOURLY;BYMINUTE=0", time_zone="UTC", overlap="buffer_all", ends_at="2026-06-01T11:30:00Z"
+    )
+    path = f"/api/schedules/{made['id']}"
+    for hour in (9, 10):
+        await world.pass_to(datetime.fromisoformat(f"2026-06-01T{hour:02}:00:00Z"))
+    world.clock.at += timedelta(hours=1, seconds=1)
+    status, changed = await world.ask("PATCH", path, {"name": "renamed"})
+    assert (status, changed["waiting"], changed["next_at"]) == (200, 1, "2026-06-01T11:00:00Z")
+    await world.pass_to(timedelta())
+    status, changed = await world.ask("PATCH", path, {"name": "again"})
+    assert (status, changed["waiting"], "next_at" in changed) == (200, 2, False)
+    status, changed = await world.ask("PATCH", path, {"recurrence": "FREQ=DAILY;BYHOUR=9", "ends_at": None})
+    assert (status, changed["waiting"], changed["next_at"]) == (200, 0, "2026-06-02T09:00:00Z")
+
+
+async def test_a_recurrence_that_was_made_a_single_time_can_be_changed_again(world: Scene) -> None:
+    made = await world.make(recurrence="FREQ=HOURLY;BYMINUTE=0", time_zone="UTC")
+    assert len(await world.pass_to(timedelta(hours=1))) == 1
+    for hour in (13, 14):
+        once = {"scheduled_time": f"2026-06-01T{hour}:00:00Z", "recurrence": None}
+        status, changed = await world.ask("PATCH", f"/api/schedules/{made['id']}", once)
+        assert (status, changed["next_at"]) == (200, f"2026-06-01T{hour}:00:00Z")
+    await world.end_runs()
+    assert len(await world.pass_to(datetime.fromisoformat("2026-06-01T14:00:00Z"))) == 1
+
+
+async def test_a_run_that_was_opened_ahead_takes_the_new_content(world: Scene) -> None:
+    made = await world.make(scheduled_time=NOON)
+    (run,) = await world.pass_to(datetime.fromisoformat(NOON) - timedelta(minutes=1))
+    status, changed = await world.ask("PATCH", f"/api/schedules/{made['id']}", {"text": {"body": "Better"}})
+    assert (status, changed["runs_opened"], changed["next_at"]) == (200, 0, "2026-06-01T12:00:00Z")
+    (again,) = await world.pass_to(timedelta())
+    assert again["id"] != run["id"]
+    assert wanted(await world.told())[-1].variants[0].content == {"type": "text", "text": {"body": "Better"}}
+
+
+async def test_a_pause_takes_back_what_was_opened_ahead_of_its_time(world: Scene) -> None:
+    daily = await world.make(recurrence="FREQ=DAILY;BYHOUR=12;BYMINUTE=0;BYSECOND=0", time_zone="UTC", count=2)
+    once = await world.make(scheduled_time=NOON)
+    assert len(await world.pass_to(datetime.fromisoformat(NOON) - timedelta(minutes=1))) == 2
+    for made in (daily, once):
+        _, answer = await world.ask("POST", f"/api/schedules/{made['id']}/pause")
+        assert (answer["runs_opened"], answer["next_at"]) == (0, "2026-06-01T12:00:00Z")
+    assert await world.pass_to(datetime.fromisoformat(NOON) + timedelta(hours=1)) == []
+    for made in (daily, once):
+        await world.ask("POST", f"/api/schedules/{made['id']}/resume")
+    assert [run["owner_id"] for run in await world.pass_to(timedelta())] == [once["id"]]
+    shown = await world.read(daily["id"])
+    assert (times(shown, "next_times"), shown["last_runs"]) == (["2026-06-02T12:00:00Z", "2026-06-03T12:00:00Z"], [])
+
+
+async def test_what_waits_has_its_turn_after_a_pause(world: Scene) -> None:
+    made = await world.make(recurrence="FREQ=DAILY;BYHOUR=12", time_zone="UTC", overlap="buffer_all")
+    await world.pass_to(datetime.fromisoformat(NOON))
+    await world.pass_to(timedelta(days=1))
+    await world.ask("POST", f"/api/schedules/{made['id']}/pause")
+    await world.end_runs()
+    await world.ask("POST", f"/api/schedules/{made['id']}/resume")
+    assert len(await world.pass_to(timedelta())) == 1
+
+
+@pytest.mark.parametrize("time", ["2026-06-01T20:00:00", "2020-01-01T09:00:00"])
+async def test_a_time_that_the_recipients_clocks_have_passed_is_now(world: Scene, time: str) -> None:
+    """20:00 was first reached two hours ago, and comes yet for most; 2020 is past for all."""
+    made = await world.make(scheduled_time=time, time_zone="recipient", catchup_window_seconds=10)
+    assert made["next_at"] == "2026-06-01T08:00:00Z"
+    assert (await world.read(made["id"]))["next_times"] == [{"at": "2026-06-01T08:00:00Z", "local_time": time}]
+    (run,) = await world.pass_to(timedelta(seconds=1))
+    assert orjson.loads(run["terms"])["local_time"] == time
+    assert await world.pass_to(timedelta(hours=1)) == []
+
+
+async def test_a_rule_at_the_end_of_the_calendar_harms_nobody(world: Scene) -> None:
+    last = "FREQ=YEARLY;INTERVAL=7973;BYMONTH=12;BYMONTHDAY=31;BYHOUR=23;BYMINUTE=59"
+    made = await world.make(recurrence=last, time_zone="America/New_York")
+    assert times(await world.read(made["id"]), "next_times") == ["2027-01-01T04:59:00Z"]
+    assert len(await world.pass_to(datetime.fromisoformat("2027-01-01T04:59:00Z"))) == 1
+    assert "next_at" not in await world.read(made["id"])
+
+
+async def test_a_filter_by_time_finds_what_was_opened_ahead_of_it(world: Scene) -> None:
+    await world.make(scheduled_time=NOON)
+    later = await world.make(scheduled_time="2026-06-01T12:01:20Z")
+    assert len(await world.pass_to(datetime.fromisoformat(NOON) - timedelta(seconds=30))) == 2
+    bounds = {"due_after": "2026-06-01T11:59:00Z", "due_before": "2026-06-01T12:01:00Z"}
+    assert await world.ask("POST", "/api/schedules/cancel", bounds) == (200, {"canceled": 1})
+    assert await world.pool.fetchval("SELECT count(*) FROM runs WHERE state = 'canceled'") == 1
+    assert (await world.read(later["id"]))["state"] == "active"
 
 
 async def test_what_comes_while_it_is_paused_is_left_out_but_for_what_comes_once(world: Scene) -> None:

@@ -10,7 +10,7 @@ import pytest
 from services.scheduler import hold
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
-from shared.events.catalogue import OnUnknown
+from shared.events.values import OnUnknown
 from shared.ids import MessageId, new_id
 from tests.integration.scheduler.telling import accepted, connect, consistent, nothing, now, outcome, released, settle
 

@@ -11,7 +11,7 @@ import pytest
 from services.scheduler.campaign_draft import faults_of, lacks_of, spec_of
 from services.scheduler.payloads.campaigns import CampaignBody
 from shared.errors import Rejected
-from shared.events.catalogue import Tier
+from shared.events.values import Tier
 from shared.http.requests import validate
 from shared.ids import NumberId
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scheduler.domain.estimate import Pace, Plan
-from shared.events.catalogue import DailySpan, Hours
+from shared.events.values import DailySpan, Hours
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 NIGHT = Hours(zone="UTC", quiet=[DailySpan(start="21:00", end="08:00")])

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scheduler.domain.gate import closings
-from shared.events.catalogue import Gate, MessageDeferred, MessageSent, Tier
+from shared.events.catalogue import MessageDeferred, MessageSent
+from shared.events.values import Gate, Tier
 from shared.ids import EventId, MessageId, TenantId
 
 AT = datetime(2026, 11, 20, 10, tzinfo=UTC)

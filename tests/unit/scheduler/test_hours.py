@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services.scheduler.domain.hours import NeverOpenError, has_opening, open_span
-from shared.events.catalogue import DailySpan, Hours
+from shared.events.values import DailySpan, Hours
 
 MINUTE = timedelta(minutes=1)
 ZONES = (

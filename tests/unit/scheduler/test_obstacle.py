@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from services.scheduler.domain.hours import open_span
 from services.scheduler.domain.obstacle import Openings, UnusableHoursError, is_free_form, template_of
-from shared.events.catalogue import DailySpan, Hours, MessageAccepted, Tier
+from shared.events.catalogue import MessageAccepted
+from shared.events.values import DailySpan, Hours, Tier
 from shared.ids import EventId, MessageId, NumberId, TenantId
 
 AT = datetime(2026, 11, 20, 10, tzinfo=UTC)

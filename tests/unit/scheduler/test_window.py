@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scheduler.domain.window import SMALLEST_WINDOW, places, window_size
-from shared.events.catalogue import Tier
+from shared.events.values import Tier
 
 windows = st.integers(1, 2_000)
 

@@ -1,0 +1,43 @@
+"""What can be wrong with the parts that the bodies of schedules and campaigns share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from services.scheduler.domain.free_json import json_faults
+from services.scheduler.domain.hours import has_opening
+from services.scheduler.payloads.campaigns import HoursBody, TemplateToSay, TextToSay
+from shared.errors import FieldError, Rejected
+from shared.events.values import Hours
+from shared.http.codes import Code
+
+
+def refuse(faults: Sequence[FieldError]) -> None:
+    """Raises `Rejected` where there are any."""
+    if faults:
+        first = f"{faults[0].pointer} {faults[0].detail}"
+        detail = f"{first}." if len(faults) == 1 else f"{first}; {len(faults) - 1} more in errors."
+        raise Rejected(Code.REQUEST_INVALID, detail, errors=list(faults))
+
+
+def part_faults(kind: str, text: TextToSay | None, template: TemplateToSay | None, pointer: str) -> Iterator[FieldError]:
+    """A message of a kind has that part and no other. `pointer`: of what the parts are fields of."""
+    for name, part in (("text", text), ("template", template)):
+        if name == kind and part is None:
+            yield FieldError(f"{pointer}/{name}", Code.FIELD_MISSING, f"a message of type {kind} needs it")
+        elif name != kind and part is not None:
+            yield FieldError(f"{pointer}/{name}", "field.surplus", f"does not belong to a message of type {kind}")
+    if template is not None:
+        yield from json_faults(template.components, f"{pointer}/template/components")
+
+
+def hours_faults(hours: HoursBody | None) -> Iterator[FieldError]:
+    """Days have seven names, and there has to be an opening."""
+    if hours is None:
+        return
+    for name, spans in (("quiet", hours.quiet), ("allowed", hours.allowed)):
+        for index, span in enumerate(spans):
+            if not all(1 <= day <= 7 for day in span.days):
+                yield FieldError(f"/hours/{name}/{index}/days", Code.FIELD_OUT_OF_RANGE, "are 1 (Monday) to 7 (Sunday)")
+    if not has_opening(Hours(zone="UTC", quiet=hours.quiet, allowed=hours.allowed)):
+        yield FieldError("/hours", "hours.never_open", "leave no minute of the week")
