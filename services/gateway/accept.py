@@ -11,14 +11,14 @@ from services.gateway.domain.message import Message
 from services.gateway.domain.rendering import Fault, Named
 from services.gateway.domain.status import Status
 from services.gateway.lookups import Known
-from services.gateway.payloads import ContactTo, NeededConsent, SendMessage, content_faults
+from services.gateway.payloads.messages import ContactTo, NeededConsent, SendMessage, content_faults
 from services.gateway.store import messages as store
 from services.gateway.templates import parameter_faults
 from shared.batching import Batcher, Full
 from shared.bus.outbox import Outbox, Unit
 from shared.clock import Clock
 from shared.errors import FieldError, Rejected
-from shared.events.catalogue import Content
+from shared.events.values import Content
 from shared.ids import MessageId, TenantId, new_id
 
 ACCEPT_BATCH: Final = 256

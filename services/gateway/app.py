@@ -78,7 +78,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     reader = reader_job(outbox, directory, tracing)
     intake = Intake(pool, directory, reader.wake)
     groups = Groups(pool, Cache(redis))
-    imports = Imports(outbox, pool, clock)
+    imports = Imports(outbox, pool, clock, groups)
     importer = import_job(imports)
     template_reader = template_job(TemplateSync(pool, outbox, session, sealer, connections.origins, clock))
 

@@ -22,7 +22,7 @@ from services.gateway.store import audience as store
 from services.gateway.store import segments
 from shared.db.pool import Connection
 from shared.errors import FieldError
-from shared.events.catalogue import Audience, Consent, ConsentScope, NamedRecipient
+from shared.events.values import Audience, Consent, ConsentScope, NamedRecipient
 from shared.ids import TenantId, is_id
 
 _NONE_GIVEN: Final[Mapping[str, str]] = MappingProxyType({})

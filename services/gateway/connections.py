@@ -13,13 +13,14 @@ from services.gateway.domain import number as rules
 from services.gateway.domain import twilio
 from services.gateway.domain.admission import normalized_phone
 from services.gateway.domain.origins import Origins
-from services.gateway.payloads import ChangeNumber, ConnectNumber
+from services.gateway.payloads.numbers import ChangeNumber, ConnectNumber
 from services.gateway.store import numbers as store
 from shared.auth.seal import Sealer
 from shared.bus.outbox import Unit
 from shared.clock import Clock
 from shared.errors import FieldError, Rejected
-from shared.events.catalogue import NumberConnected, NumberPaused, Profile, Provider, WindowPolicy
+from shared.events.catalogue import NumberConnected, NumberPaused
+from shared.events.values import Profile, Provider, WindowPolicy
 from shared.ids import NumberId, TenantId, new_id
 
 PAUSED_BY_TENANT: Final = "number.paused"

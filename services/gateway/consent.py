@@ -12,13 +12,14 @@ from services.gateway.contacts import Channel
 from services.gateway.domain.consent import Word
 from services.gateway.domain.contact import MAX_NAME, Change, Identifier, Kind
 from services.gateway.domain.keywords import Keywords, text_of
-from services.gateway.domain.phone import parse_phone, spellings
+from services.gateway.domain.phone import parse_phone
 from services.gateway.domain.webhook import Inbound, Preference
 from services.gateway.store import contacts as store
 from services.gateway.store import keywords
 from shared.bus.outbox import Unit
-from shared.events.catalogue import Consent, ConsentScope
+from shared.events.values import Consent, ConsentScope
 from shared.ids import TenantId
+from shared.phones import spellings
 
 _DEFAULT: Final = Keywords.of()
 

@@ -15,11 +15,12 @@ import asyncpg
 import structlog
 from pydantic import ValidationError
 
-from services.gateway import contacts
-from services.gateway.contact_payloads import GivenContact
+from services.gateway import contacts, groups
 from services.gateway.contacts import Channel, Done, Outcome
 from services.gateway.domain.contact import Change
-from services.gateway.domain.contact_csv import Layout, Record, Splitter
+from services.gateway.domain.contact_csv import Layout, Record, Row, Splitter
+from services.gateway.groups import Groups
+from services.gateway.payloads.contacts import GivenContact
 from services.gateway.store import contact_imports as store
 from shared.bus.outbox import Outbox, Unit
 from shared.clock import Clock
@@ -49,10 +50,11 @@ class Received(NamedTuple):
 class Imports:
     """Takes files in, and works through them."""
 
-    def __init__(self, outbox: Outbox, pool: Pool, clock: Clock) -> None:
+    def __init__(self, outbox: Outbox, pool: Pool, clock: Clock, groups: Groups) -> None:
         self._outbox = outbox
         self._pool = pool
         self._clock = clock
+        self._groups = groups
 
     async def receive(
         self, tenant_id: TenantId, parts: AsyncIterator[bytes], *, region: str | None, encoding: str | None
@@ -114,6 +116,7 @@ class Imports:
     async def work(self) -> bool:
         """Process some records of one import; True where there may be more."""
         row = chunk = None
+        joined: Sequence[str] = ()
         try:
             async with self._outbox.transaction() as unit:
                 row = await store.lock_open(unit.connection)
@@ -123,31 +126,36 @@ class Imports:
                 if chunk is None:
                     await store.end(unit.connection, TenantId(row["tenant_id"]), row["id"], "completed")
                 else:
-                    await self._process(unit, row, chunk.records)
+                    joined = await self._process(unit, row, chunk.records)
+        except asyncpg.ForeignKeyViolationError:
+            return True  # a group was deleted since we looked; the next look makes another
         except Exception as error:
             if row is None or chunk is None or is_unavailable(error):
                 raise
-            if not isinstance(error, Rejected):  # that one says that others write the same contacts now
-                log.error("import.unreadable", import_id=row["id"], chunk=chunk.number, exc_info=error)
-                await self._set_aside(row, chunk.number)
+            log.error("import.unreadable", import_id=row["id"], chunk=chunk.number, exc_info=error)
+            await self._set_aside(row, chunk.number)
+        finally:
+            if row is not None and joined:
+                await self._groups.forget(TenantId(row["tenant_id"]), *joined)
         return True
 
-    async def _process(self, unit: Unit, row: asyncpg.Record, records: Sequence[Record]) -> None:
+    async def _process(self, unit: Unit, row: asyncpg.Record, records: Sequence[Record]) -> Sequence[str]:
+        """Returns the groups that contacts were put into."""
         tenant_id, import_id = TenantId(row["tenant_id"]), row["id"]
         layout = Layout.of(Record(1, row["header"]), row["delimiter"])
         assert isinstance(layout, Layout)
         now = self._clock.now()
 
-        def change_of(record: Record) -> Change | list[FieldError]:
-            given, faults = layout.contact(record, row["region"])
-            if not faults:
-                try:
-                    return GivenContact.model_validate(given).change(Channel.IMPORT.value, now)
-                except ValidationError as error:
-                    faults = faults_of(error, given)
-            return faults
+        def change_of(given: Row) -> Change | list[FieldError]:
+            if given.faults:
+                return given.faults
+            try:
+                return GivenContact.model_validate(given.contact).change(Channel.IMPORT.value, now)
+            except ValidationError as error:
+                return faults_of(error, given.contact)
 
-        items = [change_of(record) for record in records]
+        rows = [layout.row(record, row["region"]) for record in records]
+        items = [change_of(one) for one in rows]
         results = await contacts.upsert(unit, tenant_id, items, channel=Channel.IMPORT, now=now)
         counts = Counter(result.outcome if isinstance(result, Done) else "rejected" for result in results)
         faults = [
@@ -158,6 +166,13 @@ class Imports:
         ]
         done = (counts[Outcome.CREATED], counts[Outcome.UPDATED], counts[Outcome.UNCHANGED], counts["rejected"])
         await store.count(unit.connection, tenant_id, import_id, done, faults)
+        joining = {
+            (name, result.contact_id)
+            for one, result in zip(rows, results, strict=True)
+            if isinstance(result, Done)
+            for name in one.groups
+        }
+        return await groups.join(unit.connection, tenant_id, joining) if joining else ()
 
     async def _set_aside(self, row: asyncpg.Record, number: int) -> None:
         """Say of a chunk's records that we cannot process them: they would fail again for ever."""

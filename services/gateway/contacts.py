@@ -17,12 +17,14 @@ import asyncpg
 
 from services.gateway.domain.consent import Word
 from services.gateway.domain.contact import Change, Contact, Identifier, changed
-from services.gateway.domain.phone import spellings
 from services.gateway.store import contacts as store
 from shared.bus.outbox import Unit
+from shared.db.pool import Connection
 from shared.errors import FieldError, Rejected
 from shared.events.catalogue import ContactConsentChanged
+from shared.events.values import Consent
 from shared.ids import TenantId, new_id
+from shared.phones import spellings
 from shared.telemetry.tracing import current_traceparent
 
 _TRIES: Final = 5
@@ -56,6 +58,7 @@ class Done:
 Result = Done | list[FieldError]
 """Pointers are relative to the item."""
 
+_NOBODY: Final = Contact("", {})
 _CONFLICT: Final = FieldError("", "contact.conflict", "its identifiers belong to different contacts")
 
 
@@ -105,25 +108,31 @@ async def upsert(
 ) -> list[Result]:
     """Create or change, each by the identifiers it brings; items that are faults already stay what they are.
 
-    Twice does what once does. What others write meanwhile is waited for or seen.
+    Twice does what once does. What others write meanwhile is waited for or seen. Raises asyncpg's `SerializationError` where they
+    do not let it come to an end: the same may succeed later (`shared.unavailable`).
     """
-    changes = [item for item in items if isinstance(item, Change)]
-    names = {name for change in changes for name in change.names}
-    for attempt in range(_TRIES):
-        draft = _Draft({one.id: one for one in await store.lock_called(unit.connection, tenant_id, names)})
-        results: list[Result] = []
-        for index, item in enumerate(items):
-            results.append(draft.apply(item, now) if isinstance(item, Change) else item)
-            if index % _SLICE == _SLICE - 1:
-                await asyncio.sleep(0)
+    names = {name for item in items if isinstance(item, Change) for name in item.names}
+    for _ in range(_TRIES):
         try:
-            await _write(unit, tenant_id, draft, channel, now)
-        except asyncpg.UniqueViolationError:
-            if attempt == _TRIES - 1:
-                raise _busy() from None
-        else:
-            return results
-    raise AssertionError  # the last try returned or raised
+            # A try that fails gives its locks back: the next one takes its own in their order.
+            async with unit.connection.transaction():
+                draft = _Draft({one.id: one for one in await store.lock_called(unit.connection, tenant_id, names)})
+                results = await _applied(draft, items, now)
+                told = await _write(unit.connection, tenant_id, draft, channel, now)
+        except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
+            continue
+        unit.emit(*told)
+        return results
+    raise asyncpg.SerializationError("others keep writing the same contacts")
+
+
+async def _applied(draft: _Draft, items: Sequence[Change | list[FieldError]], now: datetime) -> list[Result]:
+    results: list[Result] = []
+    for start in range(0, len(items), _SLICE):
+        some = items[start : start + _SLICE]
+        results += [draft.apply(item, now) if isinstance(item, Change) else item for item in some]
+        await asyncio.sleep(0)
+    return results
 
 
 async def create(unit: Unit, tenant_id: TenantId, change: Change, *, now: datetime) -> str:
@@ -135,7 +144,7 @@ async def create(unit: Unit, tenant_id: TenantId, change: Change, *, now: dateti
     if isinstance(result, list):
         raise rejected(result)
     try:
-        await _write(unit, tenant_id, draft, Channel.API, now)
+        unit.emit(*await _write(unit.connection, tenant_id, draft, Channel.API, now))
     except asyncpg.UniqueViolationError:
         raise _exists() from None
     return result.contact_id
@@ -151,60 +160,71 @@ async def change_one(unit: Unit, tenant_id: TenantId, contact_id: str, change: C
     if isinstance(result, list):
         raise rejected(result)
     try:
-        await _write(unit, tenant_id, draft, Channel.API, now)
+        unit.emit(*await _write(unit.connection, tenant_id, draft, Channel.API, now))
     except asyncpg.UniqueViolationError:
         raise Rejected("contact.conflict", "Another contact has one of these identifiers.", 409) from None
     return True
 
 
-async def erase(unit: Unit, tenant_id: TenantId, contact_id: str) -> bool:
-    """Forget the person; False where there is no such contact. That a phone number has opted out stays known to those who send."""
+async def erase(unit: Unit, tenant_id: TenantId, contact_id: str) -> Sequence[str] | None:
+    """Forget the person. Returns the groups they were in; None where there is no such contact. That a phone number has opted out
+    stays known to those who send."""
     if await store.lock(unit.connection, tenant_id, contact_id) is None:
-        return False
+        return None
     return await store.erase(unit.connection, tenant_id, contact_id)
 
 
-async def _write(unit: Unit, tenant_id: TenantId, draft: _Draft, channel: Channel, now: datetime) -> None:
-    """All that has changed, or nothing. Raises `UniqueViolationError` where somebody else has just given away an identifier."""
-    before, present = draft.before, draft.present
-    new = [contact for contact_id, contact in present.items() if contact_id not in before]
-    former = [contact for contact_id, contact in present.items() if contact_id in before and contact != before[contact_id]]
-    connection = unit.connection
-    async with connection.transaction():
-        if new:
-            await store.insert(connection, tenant_id, new, now)
-        await store.update(connection, tenant_id, former, now)
-        old, names = _names(before[contact.id] for contact in former), _names((*new, *former))
-        await store.rename(connection, tenant_id, old.items() - names.items(), names.items() - old.items())
-        await store.record(connection, tenant_id, draft.words)
-    unit.emit(*_told(tenant_id, before, (*new, *former), channel, now))
+async def _write(
+    connection: Connection, tenant_id: TenantId, draft: _Draft, channel: Channel, now: datetime
+) -> Sequence[ContactConsentChanged]:
+    """All that has changed; returns what is to be told of it. Raises `UniqueViolationError` where somebody else has just given away
+    an identifier: the transaction is spoiled then."""
+    before = draft.before
+    new: list[Contact] = []
+    former: list[Contact] = []
+    gone: list[store.Named] = []
+    named: list[store.Named] = []
+    for contact_id, contact in draft.present.items():
+        known = before.get(contact_id)
+        if known is None:
+            new.append(contact)
+            named += [(*name, contact_id) for name in contact.identifiers.items()]
+        elif known is not contact and known != contact:
+            former.append(contact)
+            old, names = known.identifiers.items(), contact.identifiers.items()
+            gone += [(*name, contact_id) for name in old - names]
+            named += [(*name, contact_id) for name in names - old]
+    if new:
+        await store.insert(connection, tenant_id, new, now)
+    await store.update(connection, tenant_id, former, now)
+    await store.rename(connection, tenant_id, gone, named)
+    await store.record(connection, tenant_id, draft.words)
+    return await _told(tenant_id, before, (*new, *former), channel, now)
 
 
 def _names(contacts: Iterable[Contact]) -> dict[Identifier, str]:
     return {name: contact.id for contact in contacts for name in contact.identifiers.items()}
 
 
-def _told(
-    tenant_id: TenantId, before: Mapping[str, Contact], after: Iterable[Contact], channel: Channel, now: datetime
-) -> Iterable[ContactConsentChanged]:
+async def _told(
+    tenant_id: TenantId, before: Mapping[str, Contact], after: Sequence[Contact], channel: Channel, now: datetime
+) -> Sequence[ContactConsentChanged]:
     """What holds now, where it did not before, or holds for another phone number now. To each spelling of a number that WhatsApp
     takes for the same line."""
-    for contact in after:
+    told: list[ContactConsentChanged] = []
+    traceparent = current_traceparent()
+    for index, contact in enumerate(after):
+        if index % _SLICE == _SLICE - 1:
+            await asyncio.sleep(0)
+        changed_at = _changed_at(before.get(contact.id) or _NOBODY, contact, now)
         word = contact.standing.word
-        if word is None:
+        if changed_at is None or word is None:
             continue
-        former = before.get(contact.id) or Contact(contact.id, {})
         phone = contact.identifiers.get("phone")
-        if _differs(former.standing.word, word):
-            changed_at = contact.standing.told_at(former.standing)
-        elif phone is not None and former.identifiers.get("phone") != phone:
-            changed_at = now
-        else:
-            continue
-        for spelling in (None,) if phone is None else spellings(phone):
-            yield ContactConsentChanged(
+        told += [
+            ContactConsentChanged(
                 tenant_id=tenant_id,
-                traceparent=current_traceparent(),
+                traceparent=traceparent,
                 contact_id=contact.id,
                 phone=spelling,
                 consent=word.consent,
@@ -212,6 +232,22 @@ def _told(
                 source=channel.value,
                 changed_at=changed_at,
             )
+            for spelling in ((None,) if phone is None else spellings(phone))
+        ]
+    return told
+
+
+def _changed_at(before: Contact, after: Contact, now: datetime) -> datetime | None:
+    """When what holds began to hold; None where nothing is to be told."""
+    word, phone = after.standing.word, after.identifiers.get("phone")
+    if word is None:
+        return None
+    if _differs(before.standing.word, word):
+        return after.standing.told_at(before.standing)
+    if phone is None or before.identifiers.get("phone") == phone:
+        return None
+    # An opt-out comes along to the new number. An opt-in does, but not over what whoever had it has said since.
+    return now if word.consent is Consent.OPTED_OUT else word.at
 
 
 def _differs(former: Word | None, word: Word) -> bool:
@@ -227,7 +263,3 @@ def rejected(faults: Sequence[FieldError]) -> Rejected:
 
 def _exists() -> Rejected:
     return Rejected("contact.exists", "A contact with one of these identifiers is there already.", 409)
-
-
-def _busy() -> Rejected:
-    return Rejected("contact.busy", "Others write the same contacts; try again.", 503, retry_after_seconds=1)

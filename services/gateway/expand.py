@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import orjson
 import structlog
 
 from services.gateway.audience import OPTED_OUT, Member, Page, find_page
@@ -13,11 +14,14 @@ from services.gateway.render import Renderer, prepare
 from services.gateway.store import settings
 from shared.bus.outbox import Outbox
 from shared.db.pool import Connection
-from shared.events.catalogue import AudienceFound, AudienceWanted, Recipient
+from shared.events.catalogue import AudienceFound, AudienceWanted
+from shared.events.values import Recipient
 
 log = structlog.get_logger(__name__)
 
 LARGEST_PAGE: Final = 1_000
+LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
+"""Of all contents of a page; the bus takes no message over 16 MiB. Contents of usual length are a twentieth of it."""
 
 
 async def answer(outbox: Outbox, events: Sequence[AudienceWanted]) -> None:
@@ -34,17 +38,15 @@ async def _found(connection: Connection, event: AudienceWanted) -> AudienceFound
     if isinstance(renderer, Fault):
         return _answer(event, fault=renderer)
     zone = event.default_zone or (await settings.find(connection, event.tenant_id)).time_zone
-    page = await find_page(
-        connection,
-        event.tenant_id,
-        event.audience,
-        cursor=event.cursor,
-        limit=min(max(event.limit, 1), LARGEST_PAGE),
-        default_zone=zone,
-    )
-    if isinstance(page, Fault):
-        return _answer(event, fault=page)
-    return _answer(event, [_recipient(member, renderer) for member in page.members], page)
+    limit = min(max(event.limit, 1), LARGEST_PAGE)
+    while True:
+        page = await find_page(connection, event.tenant_id, event.audience, cursor=event.cursor, limit=limit, default_zone=zone)
+        if isinstance(page, Fault):
+            return _answer(event, fault=page)
+        recipients = [_recipient(member, renderer) for member in page.members]
+        if limit == 1 or sum(map(_size, recipients)) <= LARGEST_PAGE_BYTES:
+            return _answer(event, recipients, page)
+        limit = max(1, limit // 4)
 
 
 def _answer(
@@ -60,6 +62,10 @@ def _answer(
         code=None if fault is None else fault.code,
         detail=None if fault is None else fault.detail,
     )
+
+
+def _size(recipient: Recipient) -> int:
+    return 0 if recipient.content is None else len(orjson.dumps(recipient.content))
 
 
 def _recipient(member: Member, renderer: Renderer) -> Recipient:

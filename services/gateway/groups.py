@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import asyncpg
 import orjson
 
 from services.gateway.domain.phone import parse_phone
-from services.gateway.group_payloads import (
+from services.gateway.payloads.groups import (
     ChangeGroup,
     CreateGroup,
     GroupView,
@@ -124,6 +124,22 @@ async def add_members(connection: Connection, tenant_id: TenantId, group_id: str
         member_count=await _count(connection, tenant_id, group_id),
         errors=faults or None,
     )
+
+
+async def join(connection: Connection, tenant_id: TenantId, joining: Collection[tuple[str, str]]) -> Sequence[str]:
+    """Make locked contacts members of groups: pairs of a group's name and a contact's id. Of several groups with a name the oldest
+    is meant; where there is none it is made. Returns the groups' ids. Raises asyncpg's `ForeignKeyViolationError` where one is
+    being deleted."""
+    names = {name for name, _ in joining}
+    ids = await store.named(connection, tenant_id, names)
+    if len(ids) < len(names):
+        await store.lock_names(connection, tenant_id)  # somebody else may just be making them
+        ids = await store.named(connection, tenant_id, names)
+        new = {name: new_id("grp") for name in sorted(names - ids.keys())}
+        await store.insert_named(connection, tenant_id, new)
+        ids = {**ids, **new}
+    await store.join(connection, tenant_id, [(ids[name], contact_id) for name, contact_id in joining])
+    return list(ids.values())
 
 
 async def remove_members(connection: Connection, tenant_id: TenantId, group_id: str, members: Members) -> MembersRemoved:

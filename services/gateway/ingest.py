@@ -29,7 +29,8 @@ from shared.batching import Batcher, Full
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import Rejected
-from shared.events.catalogue import DeliveryStatus, MessageConfirmed, MessageReceived, MessageStatusChanged, RunReported
+from shared.events.catalogue import MessageConfirmed, MessageReceived, MessageStatusChanged, RunReported
+from shared.events.values import DeliveryStatus
 from shared.ids import MessageId, NumberId, TenantId
 from shared.telemetry.tracing import Tracing, is_sampled
 from shared.unavailable import is_unavailable

@@ -10,13 +10,13 @@ from typing import Final
 from services.gateway.domain.contact import Contact
 from services.gateway.domain.rendering import Fault
 from services.gateway.numbers import NumberDirectory
-from services.gateway.payloads import ContactTo, SendMessage
+from services.gateway.payloads.messages import ContactTo, SendMessage
 from services.gateway.render import Renderer, prepare
 from services.gateway.store import contacts as store
 from services.gateway.templates import Shapes, TemplateDirectory
 from shared.db.pool import Pool
 from shared.errors import FieldError
-from shared.events.catalogue import Variant
+from shared.events.values import Variant
 from shared.ids import NumberId, TenantId
 
 TEMPLATES_LIMIT: Final = 20

@@ -14,7 +14,7 @@ from shared.auth.seal import Sealer, SealError
 from shared.clock import Clock
 from shared.db.pool import Pool
 from shared.errors import FieldError
-from shared.events.catalogue import Provider
+from shared.events.values import Provider
 from shared.ids import NumberId, TenantId
 
 log = structlog.get_logger(__name__)

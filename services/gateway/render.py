@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import orjson
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from services.gateway.domain.rendering import (
     Fault,
     Reader,
+    closest_language,
     filled,
     lookup_for,
     missing_fault,
@@ -20,15 +21,18 @@ from services.gateway.domain.rendering import (
     rendered_fault,
     share_of,
 )
-from services.gateway.payloads import content_faults
+from services.gateway.payloads.messages import content_faults
+from services.gateway.payloads.templates import ContentBody
 from services.gateway.store import templates as store
-from services.gateway.template_payloads import ContentBody
 from services.gateway.templates import parameter_faults, shape_of, shapes, template_named
 from shared.db.pool import Connection, Pool
 from shared.errors import FieldError
-from shared.events.catalogue import Content, Variant
+from shared.events.values import Content, Variant
 from shared.http.faults import faults_of
 from shared.ids import TenantId
+
+MAX_CONTENT_BYTES: Final = 64 * 1024
+"""Of a content in JSON, as POST /api/messages takes it: it is repeated for each of an audience."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -40,6 +44,8 @@ class Said:
     defaults: Mapping[str, str]
     is_literal: bool = False
     """A message's content, said again: what looks like a variable in it is none."""
+    translations: Mapping[str, Said] = field(default_factory=dict)
+    """Of a template: the same in other languages."""
     has_variables: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +53,8 @@ class Said:
 
 
 class Renderer:
-    """Renders the variants of a run. Pure: everything was looked up by `prepare`."""
+    """Renders the variants of a run, a template in the reader's language if it is there. Pure: everything was looked up by
+    `prepare`."""
 
     def __init__(self, run_id: str, said: Sequence[Said], weights: Sequence[int]) -> None:
         self._run_id = run_id
@@ -63,6 +70,9 @@ class Renderer:
     def render_variant(self, index: int, reader: Reader) -> Content | Fault:
         """One variant's content for this reader, whosever turn it is."""
         said = self._said[index]
+        if said.translations:
+            language = closest_language(reader.language, said.translations)
+            said = said if language is None else said.translations[language]
         if said.is_literal:
             return said.content
         if not said.has_variables:
@@ -79,9 +89,11 @@ async def prepare(
     rows = await _templates(connection, tenant_id, variants)
     named = {one.message_id for one in variants if one.message_id is not None}
     contents = await store.contents(connection, tenant_id, named) if named else {}
+    texts = {row["name"] for row in rows.values() if row["kind"] == "text"}
+    translations = await store.texts_named(connection, tenant_id, texts) if texts else ()
     said: list[Said] = []
     for variant in variants:
-        one = _said(variant, rows, contents)
+        one = _said(variant, rows, translations, contents)
         if isinstance(one, Fault):
             return one
         said.append(one)
@@ -102,7 +114,12 @@ async def _templates(
     return await store.by_ids(connection, tenant_id, ids) if ids else {}
 
 
-def _said(variant: Variant, rows: Mapping[str, asyncpg.Record], contents: Mapping[str, Content]) -> Said | Fault:
+def _said(
+    variant: Variant,
+    rows: Mapping[str, asyncpg.Record],
+    translations: Sequence[asyncpg.Record],
+    contents: Mapping[str, Content],
+) -> Said | Fault:
     if variant.template_id is not None:
         row = rows.get(variant.template_id)
         if row is None:
@@ -110,7 +127,12 @@ def _said(variant: Variant, rows: Mapping[str, asyncpg.Record], contents: Mappin
         content = content_of_template(row)
         if isinstance(content, Fault):
             return content
-        return Said(content, variant.variables, orjson.loads(row["defaults"]))
+        others = {
+            other["language"]: Said(_text(other), variant.variables, orjson.loads(other["defaults"]))
+            for other in translations
+            if row["kind"] == "text" and other["name"] == row["name"]
+        }
+        return Said(content, variant.variables, orjson.loads(row["defaults"]), translations=others)
     if variant.message_id is not None:
         known = contents.get(variant.message_id)
         if known is None:
@@ -128,7 +150,7 @@ def _said(variant: Variant, rows: Mapping[str, asyncpg.Record], contents: Mappin
 def content_of_template(row: asyncpg.Record) -> Content | Fault:
     """A message of a template of either kind, its parameters as variables."""
     if row["kind"] == "text":
-        return {"type": "text", "text": {"body": row["body"]}}
+        return _text(row)
     if row["components"] is None:
         return Fault("template.unread", "the provider has not described this template yet; sync and try again", "/template_id")
     content = shape_of(row).content(row["name"], row["language"])
@@ -138,8 +160,14 @@ def content_of_template(row: asyncpg.Record) -> Content | Fault:
     return content
 
 
+def _text(row: asyncpg.Record) -> Content:
+    return {"type": "text", "text": {"body": row["body"]}}
+
+
 def checked_content(value: Any) -> Content | list[FieldError]:
     """A content that POST /api/messages would take, before its variables are filled in; or what is wrong with it."""
+    if len(orjson.dumps(value)) > MAX_CONTENT_BYTES:
+        return [FieldError("/content", "content.too_large", f"has more than {MAX_CONTENT_BYTES} bytes")]
     try:
         body = ContentBody.model_validate(value, strict=True)
     except ValidationError as error:

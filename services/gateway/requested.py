@@ -12,7 +12,7 @@ from services.gateway.domain import admission
 from services.gateway.domain.message import Message
 from services.gateway.domain.status import Status
 from services.gateway.numbers import NumberDirectory
-from services.gateway.payloads import MessageContent, content_faults
+from services.gateway.payloads.messages import MessageContent, content_faults
 from services.gateway.store import messages as store
 from shared.bus.outbox import Outbox
 from shared.clock import Clock

@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from services.gateway.domain.segment import Node, parse
-from services.gateway.group_payloads import ChangeSegment, CreateSegment, SegmentCount, SegmentView
+from services.gateway.payloads.groups import ChangeSegment, CreateSegment, SegmentCount, SegmentView
 from services.gateway.store import segments as store
 from shared.db.pool import Connection, Pool
 from shared.errors import FieldError, Rejected

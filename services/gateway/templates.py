@@ -18,7 +18,8 @@ from shared.bus.outbox import Unit
 from shared.clock import Clock
 from shared.db.pool import Connection, Pool
 from shared.errors import FieldError
-from shared.events.catalogue import Content, TemplateChanged
+from shared.events.catalogue import TemplateChanged
+from shared.events.values import Content
 from shared.ids import TenantId, new_id
 
 FRESH_SECONDS: Final = 5.0

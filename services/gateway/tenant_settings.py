@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.gateway.domain.tenant_settings import TenantSettings, faults
-from services.gateway.settings_payloads import ChangeSettings
+from services.gateway.payloads.settings import ChangeSettings
 from services.gateway.store import settings as store
 from shared.bus.outbox import Unit
 from shared.errors import Rejected

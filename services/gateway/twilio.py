@@ -12,7 +12,7 @@ from services.gateway.ingest import Intake
 from services.gateway.numbers import NumberDirectory
 from shared.clock import Clock
 from shared.errors import Rejected
-from shared.events.catalogue import Provider
+from shared.events.values import Provider
 
 MOST_FIELDS: Final = 200
 """Twilio's forms have some thirty."""

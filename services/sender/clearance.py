@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from services.sender.health import Health
 from services.sender.numbers import FRESH_SECONDS, Number, Numbers
-from shared.events.catalogue import Gate, MessageReleased, Tier
+from shared.events.catalogue import MessageReleased
+from shared.events.values import Gate, Tier
 from shared.ids import NumberId
 
 PAUSED_SECONDS: Final = FRESH_SECONDS

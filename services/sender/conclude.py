@@ -12,7 +12,8 @@ from services.sender.numbers import Number, Numbers, template_of
 from services.sender.recorder import Ended
 from services.sender.store.attempts import Head, Settled
 from shared.clock import Clock
-from shared.events.catalogue import Gate, MessageReleased
+from shared.events.catalogue import MessageReleased
+from shared.events.values import Gate
 from shared.limits.limiter import Limiter
 
 

@@ -23,7 +23,8 @@ from services.sender.tell import deferral_of, event_of
 from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.errors import BatchFailed, Retry
-from shared.events.catalogue import Gate, MessageReleased, Tier
+from shared.events.catalogue import MessageReleased
+from shared.events.values import Gate, Tier
 from shared.limits.limiter import Limiter, Refused
 
 CROWDED_SECONDS: Final = 4.0

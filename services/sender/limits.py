@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from shared.events.catalogue import MessageReleased, Profile, Tier
+from shared.events.catalogue import MessageReleased
+from shared.events.values import Profile, Tier
 from shared.ids import TenantId
 from shared.limits.limiter import Ask, Limit, Line, UserLimit, Window, pseudonym
 from shared.limits.rate import Rate

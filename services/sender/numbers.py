@@ -20,7 +20,8 @@ from shared.auth.seal import Sealer, SealError
 from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.db.pool import Pool
-from shared.events.catalogue import NumberConnected, Profile, Provider
+from shared.events.catalogue import NumberConnected
+from shared.events.values import Profile, Provider
 from shared.ids import NumberId, TenantId
 
 log = structlog.get_logger(__name__)

@@ -16,7 +16,6 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from shared.events.catalogue import (
-    DeliveryStatus,
     MessageCanceled,
     MessageDeferred,
     MessageExpired,
@@ -26,6 +25,7 @@ from shared.events.catalogue import (
     MessageStatusChanged,
     MessageUnsettled,
 )
+from shared.events.values import DeliveryStatus
 from shared.ids import MessageId, TenantId
 
 

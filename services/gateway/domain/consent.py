@@ -7,11 +7,11 @@ counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.events.catalogue import Consent, ConsentScope
+from shared.events.values import Consent, ConsentScope
 
 MOMENT: Final = timedelta(microseconds=1)
 
@@ -54,8 +54,8 @@ class Standing:
     def heard(self, word: Word) -> Standing:
         """With one word more, old or new."""
         if word.scope is ConsentScope.ALL:
-            return replace(self, general=_later(self.general, word))
-        return replace(self, marketing=_later(self.marketing, word))
+            return Standing(_later(self.general, word), self.marketing)
+        return Standing(self.general, _later(self.marketing, word))
 
     def told_at(self, before: Standing) -> datetime:
         """The time to tell others, who keep the latest only, that this holds now instead of `before`. A word that comes late can

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -20,12 +20,14 @@ Scalar = str | bool | int | float
 MAX_ATTRIBUTES: Final = 50
 MAX_ATTRIBUTE_NAME: Final = 40
 MAX_NAME: Final = 200
+MAX_GROUP_NAME: Final = 200
 CLOCK_SKEW: Final = timedelta(minutes=5)
 
 # Business-scoped user ids, the parent form with ENT included; usernames without the @ (WhatsApp Cloud API, business-scoped user
 # ids, read 2026-11).
 _USER_ID: Final = re.compile(r"[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}")
 _USERNAME: Final = re.compile(r"[a-z0-9._]{3,35}")
+_ASCII_ATTRIBUTE: Final = re.compile(f"[A-Za-z_][A-Za-z0-9_]{{0,{MAX_ATTRIBUTE_NAME - 1}}}")
 # BCP 47 without extensions: language, script, region, variants. WhatsApp writes en_US.
 _LANGUAGE: Final = re.compile(
     r"([a-z]{2,3})(?:[-_]([a-z]{4}))?(?:[-_]([a-z]{2}|[0-9]{3}))?((?:[-_](?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)", re.IGNORECASE
@@ -54,8 +56,10 @@ def parse_language(text: str) -> str | None:
 
 
 def parse_attribute(text: str) -> str | None:
-    """An attribute's name, which begins with a letter and holds letters, digits and underscores of any script; None for what is
-    none."""
+    """An attribute's name, which holds letters, digits and underscores of any script and does not begin with a digit; None for what
+    is none."""
+    if _ASCII_ATTRIBUTE.fullmatch(text):
+        return text
     letters = text.replace("_", "a")
     is_name = all(c.isalnum() or unicodedata.category(c)[0] == "M" for c in letters) and not letters[:1].isdigit()
     return text if is_name and 0 < len(text) <= MAX_ATTRIBUTE_NAME else None
@@ -63,7 +67,7 @@ def parse_attribute(text: str) -> str | None:
 
 def name_key(name: str) -> str:
     """The name as it is looked for: without case, accents and superfluous blanks."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    plain = name if name.isascii() else "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     return " ".join(plain.casefold().split())[:MAX_NAME]
 
 
@@ -123,9 +127,9 @@ def changed(contact: Contact, change: Change, now: datetime) -> Contact | list[F
     if faults:
         return faults
     word = change.word_for(contact)
-    return replace(
-        contact,
-        identifiers=kept,
+    return Contact(
+        contact.id,
+        kept,
         name=change.fields.get("name", contact.name),
         language=change.fields.get("language", contact.language),
         time_zone=change.fields.get("time_zone", contact.time_zone),

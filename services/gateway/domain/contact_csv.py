@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from services.gateway.domain.contact import KINDS, MAX_ATTRIBUTES, parse_attribute
+from services.gateway.domain.contact import KINDS, MAX_ATTRIBUTES, MAX_GROUP_NAME, parse_attribute
 from services.gateway.domain.phone import parse_phone
 from shared.errors import FieldError
 
@@ -28,9 +28,20 @@ _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": 
 Kind = Literal["text", "number", "boolean"]
 _FIELDS: Final = (*KINDS, "name", "language", "time_zone")
 _CONSENT: Final = {"consent": "state", "consent_scope": "scope", "consent_source": "source", "consent_at": "at"}
-_RESERVED: Final = frozenset({"id", "groups"})
+_GROUPS: Final = "groups"
+MAX_GROUPS: Final = 20
+"""Of one record."""
+_RESERVED: Final = frozenset({"id"})
 """Columns that would be taken for more than an attribute."""
 _POINTERS: Final = {f"/consent/{field}": column for column, field in _CONSENT.items()}
+
+
+class Row(NamedTuple):
+    """A record as a contact of the API, the groups it is to be in, and what is wrong with it before the contact is checked."""
+
+    contact: dict[str, Any]
+    groups: Sequence[str]
+    faults: list[FieldError]
 
 
 class Record(NamedTuple):
@@ -211,8 +222,8 @@ class Layout:
             faults.append(FieldError("", "column.too_many", f"a contact has {MAX_ATTRIBUTES} attributes at most"))
         return faults or cls(columns, delimiter)
 
-    def contact(self, record: Record, region: str | None) -> tuple[dict[str, Any], list[FieldError]]:
-        """The record as a contact of the API, and what is wrong with it before that is checked. Empty cells say nothing."""
+    def row(self, record: Record, region: str | None) -> Row:
+        """What the record says. Empty cells say nothing."""
         cells = None if record.fault else cells_of(record.text, self.delimiter)
         fault = (
             record.fault or ("row.malformed" if cells is None else None) or ("row.bad_text" if "\0" in record.text else None)
@@ -220,8 +231,9 @@ class Layout:
         if cells is not None and any(cells[len(self.columns) :]):
             fault = "row.too_many_cells"
         if fault is not None or cells is None:
-            return {}, [FieldError("", str(fault), FAULTS[str(fault)])]
+            return Row({}, (), [FieldError("", str(fault), FAULTS[str(fault)])])
         contact: dict[str, Any] = {}
+        groups: Sequence[str] = ()
         faults = []
         for column, cell in zip(self.columns, cells, strict=False):
             if not cell:
@@ -232,6 +244,9 @@ class Layout:
                     faults.append(FieldError(f"/{column.field}", f"attribute.not_{column.kind}", f"is no {column.kind}"))
                 else:
                     contact.setdefault("attributes", {})[column.field] = value
+            elif column.field == _GROUPS:
+                groups = _group_names(cell)
+                faults += _group_faults(groups)
             elif column.field in _CONSENT:
                 contact.setdefault("consent", {})[_CONSENT[column.field]] = cell
             else:
@@ -239,7 +254,7 @@ class Layout:
         consent = contact.get("consent")
         if consent is not None and consent.get("state", "unknown").lower() == "unknown":
             del contact["consent"]
-        return contact, faults
+        return Row(contact, groups, faults)
 
     @staticmethod
     def column_at(pointer: str) -> str:
@@ -254,10 +269,22 @@ def _column(name: str) -> Column | None:
     field = re.sub(r"[\s\-.]+", "_", written.strip()).lower()
     if parse_attribute(field) is None or field in _RESERVED or kind not in {"", "text", "number", "boolean"}:
         return None
-    if field in _FIELDS or field in _CONSENT:
+    if field in _FIELDS or field in _CONSENT or field == _GROUPS:
         return Column(field) if not kind else None
     kinds: Mapping[str, Kind] = {"number": "number", "boolean": "boolean"}
     return Column(field, is_attribute=True, kind=kinds.get(kind, "text"))
+
+
+def _group_names(cell: str) -> Sequence[str]:
+    """`News; Gold`, each once."""
+    return list(dict.fromkeys(name.strip() for name in re.split("[;|]", cell) if name.strip()))
+
+
+def _group_faults(names: Sequence[str]) -> Iterator[FieldError]:
+    if len(names) > MAX_GROUPS:
+        yield FieldError("/groups", "groups.too_many", f"a row names {MAX_GROUPS} at most")
+    if any(len(name) > MAX_GROUP_NAME for name in names):
+        yield FieldError("/groups", "field.too_long", f"a name has {MAX_GROUP_NAME} characters at most")
 
 
 def _typed(cell: str, kind: Kind) -> str | int | float | bool | None:

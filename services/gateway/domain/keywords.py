@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.events.catalogue import Consent
+from shared.events.values import Consent
 
 Words = Mapping[str, Sequence[str]]
 """By language. A language says who chose them, not who may use them: people write in the one they like."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from services.gateway.domain.status import Status
 from services.gateway.domain.timeline import line_of, name_of
-from shared.events.catalogue import Hours, MessageAccepted, OnUnknown, Tier
+from shared.events.catalogue import MessageAccepted
+from shared.events.values import Hours, OnUnknown, Tier
 from shared.ids import MessageId, NumberId, TenantId
 
 

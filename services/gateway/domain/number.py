@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from services.gateway.domain.admission import normalized_phone
 from shared.errors import FieldError
-from shared.events.catalogue import Provider
+from shared.events.values import Provider
 
 USUAL_PLACE: Final = {Provider.CLOUD_API: "https://graph.facebook.com", Provider.TWILIO: "https://api.twilio.com"}
 

@@ -21,7 +21,6 @@ _LONGEST: Final = 40
 _PLAIN: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _WRITTEN: Final = re.compile(r"[\d\s+().\-/\u00a0\u2010-\u2015\u200e\u200f\u202a-\u202e\uff0b]+")
 _MEXICO: Final = re.compile(r"\+521([0-9]{10})")
-_BRAZIL_LONG: Final = re.compile(r"\+55([1-9][0-9])9([6-9][0-9]{7})")
 _BRAZIL_SHORT: Final = re.compile(r"\+55([1-9][0-9])([6-9][0-9]{7})")
 
 _POPULOUS: Final = {
@@ -130,20 +129,6 @@ def _without_plus(text: str, region: str) -> PhoneNumber | None:
 def is_region(code: str) -> bool:
     """True for a country whose national numbers `parse_phone` can read."""
     return code in phonenumbers.SUPPORTED_REGIONS
-
-
-def spellings(phone: str) -> tuple[str, ...]:
-    """An E.164 number and the others that are the same line to WhatsApp, which keeps the ids that numbers were registered under:
-    Mexican mobiles with a 1 behind the country code, Brazilian ones without the 9 behind the area code."""
-    if mexican := _MEXICO.fullmatch(phone):
-        return phone, f"+52{mexican[1]}"
-    if re.fullmatch(r"\+52[0-9]{10}", phone):
-        return phone, f"+521{phone[3:]}"
-    if brazilian := _BRAZIL_LONG.fullmatch(phone):
-        return phone, f"+55{brazilian[1]}{brazilian[2]}"
-    if brazilian := _BRAZIL_SHORT.fullmatch(phone):
-        return phone, f"+55{brazilian[1]}9{brazilian[2]}"
-    return (phone,)
 
 
 def zone_of(phone: str) -> str | None:

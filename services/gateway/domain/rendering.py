@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from shared.errors import FieldError
-from shared.events.catalogue import Content
+from shared.events.values import Content
 
 MAX_TEXT: Final = 4096
+MAX_FILLED: Final = 16_384
+"""Characters of all values in a content, far more than the provider takes: a short text can ask for a value thousands of times."""
 MAX_NAME: Final = 64
 NAME_PATTERN: Final = rf"^[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_NAME - 1}}}$"
 _VARIABLE: Final = re.compile(rf"\{{\{{\s*([A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_NAME - 1}}})\s*\}}\}}")
@@ -67,17 +69,23 @@ class Named:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def names_in(value: Any, key: str = "") -> Iterator[str]:
+def names_in(value: Any) -> Iterator[str]:
     """The variables of a content, in the order they are read; one that stands twice comes twice."""
+    for text in _texts(value, ""):
+        yield from _VARIABLE.findall(text)
+
+
+def _texts(value: Any, key: str) -> Iterator[str]:
+    """What people read of a content."""
     if isinstance(value, str):
         if key in _READ:
-            yield from _VARIABLE.findall(value)
+            yield value
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from names_in(inner, name)
+            yield from _texts(inner, name)
     elif isinstance(value, list):
         for inner in value:
-            yield from names_in(inner, key)
+            yield from _texts(inner, key)
 
 
 def is_well_formed(text: str) -> bool:
@@ -86,14 +94,20 @@ def is_well_formed(text: str) -> bool:
 
 
 def filled(content: Content, lookup: Lookup) -> tuple[Content, list[str]]:
-    """The content with its variables' values, and the names of those that have none, each once."""
+    """The content with its variables' values, and the names of those that have none, each once. Past `MAX_FILLED` nothing more is
+    put in: `rendered_fault` refuses the content."""
     missing: dict[str, None] = {}
+    size = 0
 
     def value_of(found: re.Match[str]) -> str:
+        nonlocal size
         value = lookup(found[1])
         if value is None:
             missing[found[1]] = None
             return ""
+        if size > MAX_FILLED:
+            return ""
+        size += len(value)
         return value
 
     def fill(value: Any, key: str) -> Any:
@@ -162,6 +176,8 @@ def rendered_fault(content: Content) -> Fault | None:
         if len(body) > MAX_TEXT:
             return Fault("text.too_long", f"the text has more than {MAX_TEXT} characters once filled in", "/text/body")
         return None
+    if sum(map(len, _texts(content, ""))) > MAX_FILLED:
+        return Fault("content.too_large", f"the parameters have more than {MAX_FILLED} characters once filled in", "/template")
     for index, component in enumerate(content["template"].get("components") or ()):
         for place, parameter in enumerate(_dicts(component.get("parameters"))):
             if parameter.get("type") == "text" and not str(parameter.get("text", "")).strip():
@@ -172,6 +188,20 @@ def rendered_fault(content: Content) -> Fault | None:
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def closest_language(wanted: str | None, there: Collection[str]) -> str | None:
+    """Of the languages that are there the one somebody wants: itself, else the same without its region, else None. `pt-BR` and
+    `pt_BR` are one."""
+    spelled = {_plain_language(language): language for language in there}
+    key = _plain_language(wanted or "")
+    while key and key not in spelled:
+        key = key.rpartition("_")[0]
+    return spelled.get(key)
+
+
+def _plain_language(code: str) -> str:
+    return code.replace("-", "_").lower()
 
 
 def share_of(run_id: str, phone: str, weights: Sequence[int]) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from services.gateway.domain.contact import parse_language
 from shared.errors import FieldError
-from shared.events.catalogue import Consent
+from shared.events.values import Consent
 
 MAX_DEPTH: Final = 8
 MAX_TESTS: Final = 100

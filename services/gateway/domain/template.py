@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.errors import FieldError
-from shared.events.catalogue import Content
+from shared.events.values import Content
 
 APPROVED: Final = "approved"
 DELETED: Final = "deleted"

@@ -10,7 +10,7 @@ from pydantic import Field
 from services.gateway.domain.keywords import START, STOP, folded
 from services.gateway.domain.zones import is_zone
 from shared.errors import FieldError
-from shared.events.catalogue import DailySpan, Hours
+from shared.events.values import DailySpan, Hours
 from shared.personal import Model
 
 DEFAULT_ZONE: Final = "UTC"

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from services.gateway.domain.contact import parse_user_id
 from services.gateway.domain.template_notice import Notice, is_notice, notices
-from shared.events.catalogue import DeliveryStatus
+from shared.events.values import DeliveryStatus
 from shared.ids import MessageId
 
 _CONTENT_KEYS: Final = (

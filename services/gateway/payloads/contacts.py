@@ -26,8 +26,9 @@ from services.gateway.domain.contact import (
 )
 from services.gateway.domain.phone import is_region, parse_phone
 from services.gateway.domain.zones import is_zone
-from services.gateway.payloads import BatchFault, Body, PageQuery
-from shared.events.catalogue import Consent, ConsentScope
+from services.gateway.payloads.body import Body, PageQuery
+from services.gateway.payloads.messages import BatchFault
+from shared.events.values import Consent, ConsentScope
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
 

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Final
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.gateway.payloads import Body
+from services.gateway.domain.contact import MAX_GROUP_NAME
+from services.gateway.payloads.body import Body
 from shared.personal import Model, Personal
 
 MEMBERS_LIMIT: Final = 10_000
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_GROUP_NAME)]
 Description = Annotated[str, StringConstraints(max_length=2_000)]
 
 

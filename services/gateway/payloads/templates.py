@@ -9,7 +9,8 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.rendering import NAME_PATTERN, is_well_formed
-from services.gateway.payloads import Body, MessageContent, PageQuery, TemplatePart, TextPart, VariableValue
+from services.gateway.payloads.body import Body, PageQuery
+from services.gateway.payloads.messages import MessageContent, TemplatePart, TextPart, VariableValue
 from shared.personal import Model, Personal
 
 VariableName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]

@@ -33,7 +33,7 @@ def read_items(
         try:
             read = validate(whole, data).root
         except Rejected:
-            items = _array_items(data) if items is None else items
+            items = _array_items(data, limit) if items is None else items
             if items is None:
                 raise
         else:
@@ -42,17 +42,26 @@ def read_items(
     if not items:
         raise Rejected("batch.empty", "A batch holds at least one item.", 422)
     if len(items) > limit:
-        raise Rejected("batch.too_large", f"A batch holds {limit} items at most.", 413)
+        raise _too_many(limit)
     return [_item_or_faults(one, item, f"/{index}", item_bytes) for index, one in enumerate(items)]
 
 
-def _array_items(data: bytes) -> list[bytes] | None:
-    """The items of a JSON array, each in its shortest form; None where it is no array."""
+def _array_items(data: bytes, limit: int) -> list[bytes] | None:
+    """The items of a JSON array, each in its shortest form; None where it is no array. Raises `Rejected` for more than `limit`: it
+    would spell millions out."""
     try:
         values = orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
-    return [orjson.dumps(value) for value in values] if isinstance(values, list) else None
+    if not isinstance(values, list):
+        return None
+    if len(values) > limit:
+        raise _too_many(limit)
+    return [orjson.dumps(value) for value in values]
+
+
+def _too_many(limit: int) -> Rejected:
+    return Rejected("batch.too_large", f"A batch holds {limit} items at most.", 413)
 
 
 def _item_or_faults(data: bytes, model: type[M], pointer: str, item_bytes: int) -> M | list[FieldError]:

@@ -12,7 +12,8 @@ from aiohttp import ClientPayloadError, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from services.gateway.contact_import import Imports
-from services.gateway.contact_payloads import (
+from services.gateway.payloads.body import PageQuery
+from services.gateway.payloads.contacts import (
     ContactFile,
     ImportFault,
     ImportFaultPage,
@@ -20,7 +21,6 @@ from services.gateway.contact_payloads import (
     ImportQuery,
     ImportView,
 )
-from services.gateway.payloads import PageQuery
 from services.gateway.routes.contacts import TAG, tenant_of
 from services.gateway.routes.cursors import decoded, encoded
 from services.gateway.store import contact_imports as store
@@ -75,8 +75,9 @@ class ContactImportRoutes:
                 accepts=(CSV,),
                 idempotent=True,
                 description="The first row names the columns: `phone`, `user_id`, `username`, `name`, `language`, `time_zone`, "
-                "`consent` (`opted_in`, `opted_out`), `consent_scope`, `consent_source`, `consent_at`; any other is an attribute, "
-                "a text unless it says `age:number` or `vip:boolean`. Delimiters `,` `;` tab and `|` are told apart, and so are "
+                "`consent` (`opted_in`, `opted_out`), `consent_scope`, `consent_source`, `consent_at`, `groups` (names between `;` "
+                "or `|`: the row becomes a member of each, and a group that is not there is made); any other is an attribute, a "
+                "text unless it says `age:number` or `vip:boolean`. Delimiters `,` `;` tab and `|` are told apart, and so are "
                 "UTF-8 and Latin-1. Empty cells say nothing. Answered when the whole file is durable; follow it with GET "
                 "/api/contacts/imports/{import_id}. Rows act like the items of POST /api/contacts/bulk, in their order.",
             ),

@@ -11,7 +11,12 @@ from typing import Any, Final
 from aiohttp import web
 
 from services.gateway import contacts
-from services.gateway.contact_payloads import (
+from services.gateway.contacts import Channel, Done, Result
+from services.gateway.domain.consent import Word
+from services.gateway.domain.contact import KINDS, Change, Identifier, name_key
+from services.gateway.groups import Groups
+from services.gateway.payloads.body import PageQuery
+from services.gateway.payloads.contacts import (
     BULK_LIMIT,
     BulkDone,
     ConsentEntry,
@@ -24,21 +29,15 @@ from services.gateway.contact_payloads import (
     GivenContact,
     OptIn,
 )
-from services.gateway.contacts import Channel, Done, Result
-from services.gateway.domain.consent import Word
-from services.gateway.domain.contact import KINDS, Change, Identifier, name_key
-from services.gateway.groups import Groups
-from services.gateway.payloads import PageQuery
 from services.gateway.routes.bulk import read_items
 from services.gateway.routes.cursors import decoded, encoded
 from services.gateway.store import contacts as store
 from services.gateway.store.contacts import AFTER_ALL, Stored
-from services.gateway.store.groups import groups_of
 from shared.bus.outbox import Outbox, Unit
 from shared.clock import Clock
 from shared.db.pool import Pool
 from shared.errors import FieldError, Rejected
-from shared.events.catalogue import Consent
+from shared.events.values import Consent
 from shared.http.problem import Problem
 from shared.http.requests import read_body, read_query, validate
 from shared.http.responses import json_bytes, json_response
@@ -186,18 +185,19 @@ class ContactRoutes:
         return await once(self._outbox, request, data, effect)
 
     async def upsert(self, request: web.Request) -> web.StreamResponse:
-        data = await read_body(request)
-        tenant_id = tenant_of(request)
-        # Ten thousand phone numbers take most of a second to read: in a thread, others have their turn on the loop meanwhile.
-        bodies = await asyncio.to_thread(
-            read_items, request, data, ContactBulk, GivenContact, limit=BULK_LIMIT, item_bytes=BODY_LIMIT
-        )
+        data, tenant_id = await read_body(request), tenant_of(request)
+        now = self._clock.now()
+
+        def read() -> Sequence[Change | list[FieldError]]:
+            bodies = read_items(request, data, ContactBulk, GivenContact, limit=BULK_LIMIT, item_bytes=BODY_LIMIT)
+            return [body if isinstance(body, list) else body.change(Channel.API, now) for body in bodies]
+
+        # Ten thousand take half a second to read: in a thread, others have their turn on the loop meanwhile.
+        items = await asyncio.to_thread(read)
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
-            now = self._clock.now()
-            items = [body if isinstance(body, list) else body.change(Channel.API, now) for body in bodies]
             results = await contacts.upsert(unit, tenant_id, items, channel=Channel.API, now=now)
-            return 200, json_bytes(_bulk_answer(_placed(bodies, results)))
+            return 200, json_bytes(_bulk_answer(_placed(items, results)))
 
         return await once(self._outbox, request, data, effect)
 
@@ -287,12 +287,15 @@ class ContactRoutes:
     async def erase(self, request: web.Request) -> web.StreamResponse:
         await read_body(request, ())
         tenant_id, contact_id = tenant_of(request), request.match_info["contact_id"]
-        async with self._outbox.transaction() as unit:
-            of_groups = await groups_of(unit.connection, tenant_id, [contact_id])
-            if not await contacts.erase(unit, tenant_id, contact_id):
-                raise _unknown()
-        if of_groups:
-            await self._groups.forget(tenant_id, *of_groups)
+        groups: Sequence[str] | None = None
+        try:
+            async with self._outbox.transaction() as unit:
+                groups = await contacts.erase(unit, tenant_id, contact_id)
+                if groups is None:
+                    raise _unknown()
+        finally:  # a commit may come through unanswered
+            if groups:
+                await self._groups.forget(tenant_id, *groups)
         return web.Response(status=204)
 
     async def consents(self, request: web.Request) -> web.StreamResponse:
@@ -325,13 +328,13 @@ async def _seen(unit: Unit, tenant_id: TenantId, contact_id: str) -> bytes:
     return json_bytes(_view((await store.find(unit.connection, tenant_id, [contact_id]))[0]))
 
 
-def _placed(bodies: Sequence[object], results: Sequence[Result]) -> Sequence[Result]:
+def _placed(items: Sequence[object], results: Sequence[Result]) -> Sequence[Result]:
     """With pointers into the whole body: the faults of its fields have them already."""
     return [
         [FieldError(f"/{index}{fault.pointer}", fault.code, fault.detail) for fault in result]
-        if isinstance(result, list) and not isinstance(body, list)
+        if isinstance(result, list) and not isinstance(item, list)
         else result
-        for index, (body, result) in enumerate(zip(bodies, results, strict=True))
+        for index, (item, result) in enumerate(zip(items, results, strict=True))
     ]
 
 

@@ -10,15 +10,15 @@ import orjson
 from aiohttp import web
 
 from services.gateway.domain.rendering import names_in
-from services.gateway.payloads import PageQuery
+from services.gateway.payloads.body import PageQuery
+from services.gateway.payloads.templates import ChangeDraft, ContentBody, CreateDraft, DraftPage, DraftView
 from services.gateway.render import content_of
 from services.gateway.store import templates as store
-from services.gateway.template_payloads import ChangeDraft, ContentBody, CreateDraft, DraftPage, DraftView
 from services.gateway.templates import parameter_faults, shapes, template_named
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import FieldError, Rejected
-from shared.events.catalogue import Content
+from shared.events.values import Content
 from shared.http.problem import Problem
 from shared.http.requests import read_body, read_query, validate
 from shared.http.responses import json_bytes, json_response

@@ -8,7 +8,9 @@ from typing import Final
 from aiohttp import web
 
 from services.gateway import groups
-from services.gateway.group_payloads import (
+from services.gateway.groups import Groups
+from services.gateway.payloads.body import PageQuery
+from services.gateway.payloads.groups import (
     MEMBERS_LIMIT,
     ChangeGroup,
     CreateGroup,
@@ -20,8 +22,6 @@ from services.gateway.group_payloads import (
     MembersRemoved,
     MemberView,
 )
-from services.gateway.groups import Groups
-from services.gateway.payloads import PageQuery
 from services.gateway.store import groups as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool

@@ -18,7 +18,7 @@ from services.gateway.domain.message import Message
 from services.gateway.domain.status import Status
 from services.gateway.domain.timeline import Entry, entries_of, readable, waiting
 from services.gateway.lookups import Known, Lookups
-from services.gateway.payloads import (
+from services.gateway.payloads.messages import (
     BATCH_LIMIT,
     Accepted,
     BatchAccepted,

@@ -10,13 +10,13 @@ from aiohttp import web
 
 from services.gateway.connections import Connections
 from services.gateway.numbers import NumberDirectory
-from services.gateway.payloads import (
+from services.gateway.payloads.body import PageQuery
+from services.gateway.payloads.numbers import (
     ChangeNumber,
     ConnectNumber,
     NumberPage,
     NumberStatus,
     NumberView,
-    PageQuery,
     Pause,
     PauseNumber,
 )
@@ -24,7 +24,7 @@ from services.gateway.store import numbers as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import Rejected
-from shared.events.catalogue import Profile, Provider, WindowPolicy
+from shared.events.values import Profile, Provider, WindowPolicy
 from shared.http.problem import Problem
 from shared.http.requests import read_body, read_query, validate
 from shared.http.responses import json_bytes, json_response

@@ -9,7 +9,8 @@ import orjson
 from aiohttp import web
 
 from services.gateway import segments
-from services.gateway.group_payloads import (
+from services.gateway.payloads.body import PageQuery
+from services.gateway.payloads.groups import (
     ChangeSegment,
     CreateSegment,
     PreviewSegment,
@@ -17,7 +18,6 @@ from services.gateway.group_payloads import (
     SegmentPage,
     SegmentView,
 )
-from services.gateway.payloads import PageQuery
 from services.gateway.store import segments as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool

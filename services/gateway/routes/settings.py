@@ -9,7 +9,7 @@ from aiohttp import web
 
 from services.gateway import tenant_settings
 from services.gateway.domain.tenant_settings import TenantSettings
-from services.gateway.settings_payloads import ChangeSettings, HoursView, SettingsView
+from services.gateway.payloads.settings import ChangeSettings, HoursView, SettingsView
 from services.gateway.store import settings as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool

@@ -18,9 +18,7 @@ from services.gateway.domain.rendering import (
     names_in,
     rendered_fault,
 )
-from services.gateway.render import content_of_template
-from services.gateway.store import templates as store
-from services.gateway.template_payloads import (
+from services.gateway.payloads.templates import (
     AccountSync,
     ChangeTemplate,
     CreateTemplate,
@@ -32,6 +30,8 @@ from services.gateway.template_payloads import (
     TemplateSyncView,
     TemplateView,
 )
+from services.gateway.render import content_of_template
+from services.gateway.store import templates as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import FieldError, Rejected

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from services.gateway.connections import token_digest
 from services.gateway.ingest import Intake
-from services.gateway.payloads import VerifyQuery
+from services.gateway.payloads.webhooks import VerifyQuery
 from services.gateway.store import numbers as store
 from shared.auth.signatures import HEADER
 from shared.db.pool import Pool

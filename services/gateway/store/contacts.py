@@ -14,7 +14,7 @@ from services.gateway.domain.consent import Standing, Word
 from services.gateway.domain.contact import Contact, Identifier, Kind, name_key
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
-from shared.events.catalogue import Consent, ConsentScope
+from shared.events.values import Consent, ConsentScope
 from shared.ids import TenantId
 
 sql = Queries(Path(__file__).with_name("contacts.sql"))
@@ -33,6 +33,8 @@ SELECT_BY_NAME: Final = sql["select_contacts_by_name"]
 SELECT_UPDATED: Final = sql["select_contacts_updated"]
 ERASE_CONTACT: Final = sql["erase_contact"]
 
+_CONSENTS: Final = {consent.value: consent for consent in Consent}
+
 AFTER_ALL: Final = "~"
 """Greater than every id, for the first page of a descending list."""
 BEHIND: Final = "\U0010ffff"
@@ -43,6 +45,8 @@ _COLUMNS: Final = (
     "general", "general_at", "general_source", "marketing", "marketing_at", "marketing_source",
 )  # fmt: skip
 
+Named = tuple[Kind, str, str]
+"""An identifier's kind and value, and the id of the contact called so."""
 Spoken = tuple[str, Word]
 """A contact's id and a word of theirs."""
 
@@ -59,7 +63,7 @@ async def lock_called(connection: Connection, tenant_id: TenantId, names: Collec
     """The contacts called by any of these, each nobody else's to change until the transaction ends."""
     if not names:
         return []
-    ids = await connection.fetch(LOCK_CALLED, tenant_id, orjson.dumps(list(names)).decode())
+    ids = await connection.fetch(LOCK_CALLED, tenant_id, *zip(*names, strict=True))
     return [stored.contact for stored in await find(connection, tenant_id, [row["id"] for row in ids])]
 
 
@@ -93,25 +97,20 @@ async def insert(connection: Connection, tenant_id: TenantId, contacts: Iterable
 async def update(connection: Connection, tenant_id: TenantId, contacts: Sequence[Contact], now: datetime) -> None:
     """Locked contacts, without what they are called by."""
     if contacts:
-        await connection.execute(UPDATE_CONTACTS, tenant_id, orjson.dumps([_record(one) for one in contacts]).decode(), now)
+        await connection.execute(UPDATE_CONTACTS, tenant_id, now, *zip(*map(_record, contacts), strict=True))
 
 
-async def rename(
-    connection: Connection,
-    tenant_id: TenantId,
-    gone: Collection[tuple[Identifier, str]],
-    new: Collection[tuple[Identifier, str]],
-) -> None:
-    """What locked contacts are called by: pairs of an identifier and the contact's id. Raises `UniqueViolationError` where another
-    transaction has just given one to another contact."""
+async def rename(connection: Connection, tenant_id: TenantId, gone: Sequence[Named], new: Sequence[Named]) -> None:
+    """What locked contacts are called by. Raises `UniqueViolationError` where another transaction has just given one to another
+    contact."""
     if gone:
-        await connection.execute(DELETE_IDENTIFIERS, tenant_id, orjson.dumps([(*name, owner) for name, owner in gone]).decode())
+        await connection.execute(DELETE_IDENTIFIERS, tenant_id, *zip(*gone, strict=True))
     if new:
         # In one order, so that two batches never wait for each other.
         await connection.copy_records_to_table(
             "contact_identifiers",
             columns=("tenant_id", "kind", "value", "contact_id"),
-            records=[(tenant_id, *name, owner) for name, owner in sorted(new)],
+            records=[(tenant_id, *named) for named in sorted(new)],
         )
 
 
@@ -119,7 +118,7 @@ async def record(connection: Connection, tenant_id: TenantId, words: Sequence[Sp
     """The history."""
     if words:
         rows = [(contact_id, word.at, word.scope, word.consent, word.source) for contact_id, word in words]
-        await connection.execute(INSERT_CONSENTS, tenant_id, orjson.dumps(rows).decode())
+        await connection.execute(INSERT_CONSENTS, tenant_id, *zip(*rows, strict=True))
 
 
 async def history(
@@ -154,9 +153,10 @@ async def page_updated(
     return await _whole(pool, tenant_id, rows)
 
 
-async def erase(connection: Connection, tenant_id: TenantId, contact_id: str) -> bool:
-    """All that is known of a locked contact; True where there was one."""
-    return await connection.fetchval(ERASE_CONTACT, tenant_id, contact_id) is not None
+async def erase(connection: Connection, tenant_id: TenantId, contact_id: str) -> Sequence[str] | None:
+    """All that is known of a locked contact. Returns the groups it was in; None where there was none."""
+    groups: Sequence[str] | None = await connection.fetchval(ERASE_CONTACT, tenant_id, contact_id)
+    return groups
 
 
 async def _whole(connection: Connection | Pool, tenant_id: TenantId, rows: Sequence[asyncpg.Record]) -> list[Stored]:
@@ -184,7 +184,7 @@ def _contact(row: asyncpg.Record, names: dict[Kind, str]) -> Contact:
 
 
 def _word(consent: str | None, scope: ConsentScope, at: datetime, source: str) -> Word | None:
-    return None if consent is None else Word(Consent(consent), scope, at, source)
+    return None if consent is None else Word(_CONSENTS[consent], scope, at, source)
 
 
 def _record(contact: Contact) -> tuple[object, ...]:

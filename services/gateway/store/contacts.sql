@@ -1,14 +1,21 @@
+-- While a table is new the planner guesses that a tenant has few rows, and would read all of them for a batch, however many they
+-- have become: LATERAL with LIMIT makes it look each up.
+
 -- name: lock_contacts_called
--- Takes tenant and an array of [kind, value]; locks the contacts called so in one order, so that two batches never wait for each
--- other; returns their ids.
-SELECT id FROM contacts
-WHERE tenant_id = $1 AND id = ANY (ARRAY(
-    SELECT contact_id
-    FROM contact_identifiers
-    JOIN (SELECT t.n->>0 AS kind, t.n->>1 AS value FROM jsonb_array_elements($2::jsonb) AS t (n)) AS names USING (kind, value)
-    WHERE tenant_id = $1
-))
-ORDER BY id FOR UPDATE
+-- Takes tenant, and kinds and values as arrays; locks the contacts called so in one order, so that two batches never wait for each
+-- other; returns their ids. They may become members of groups meanwhile.
+SELECT locked.id
+FROM (
+    SELECT DISTINCT owner.contact_id
+    FROM unnest($2::text[], $3::text[]) AS t (kind, value)
+    CROSS JOIN LATERAL (
+        SELECT contact_id FROM contact_identifiers WHERE tenant_id = $1 AND kind = t.kind AND value = t.value LIMIT 1
+    ) AS owner
+    ORDER BY owner.contact_id
+) AS called
+CROSS JOIN LATERAL (
+    SELECT id FROM contacts WHERE tenant_id = $1 AND id = called.contact_id LIMIT 1 FOR NO KEY UPDATE
+) AS locked
 
 -- name: lock_contact
 -- Takes tenant and id; locks the contact and returns its id.
@@ -16,36 +23,55 @@ SELECT id FROM contacts WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 
 -- name: select_contacts_by_id
 -- Takes tenant and ids; returns those contacts.
-SELECT * FROM contacts WHERE tenant_id = $1 AND id = ANY($2::text[])
+SELECT contacts.*
+FROM unnest($2::text[]) AS t (id)
+CROSS JOIN LATERAL (SELECT * FROM contacts WHERE tenant_id = $1 AND contacts.id = t.id LIMIT 1) AS contacts
 
 -- name: select_identifiers
--- Takes tenant and contact ids; returns what they are called by.
-SELECT contact_id, kind, value FROM contact_identifiers WHERE tenant_id = $1 AND contact_id = ANY($2::text[])
+-- Takes tenant and contact ids; returns what they are called by, one of each kind at most.
+SELECT t.id AS contact_id, names.kind, names.value
+FROM unnest($2::text[]) AS t (id)
+CROSS JOIN LATERAL (
+    SELECT kind, value FROM contact_identifiers WHERE tenant_id = $1 AND contact_id = t.id LIMIT 3
+) AS names
 
 -- name: select_called
 -- Takes tenant, kind and value; returns the id of the contact called so.
 SELECT contact_id FROM contact_identifiers WHERE tenant_id = $1 AND kind = $2 AND value = $3
 
 -- name: update_contacts
--- Takes tenant and an array of contacts, each with its id and all that can change of it. Their rows are locked.
+-- Takes tenant, a time, and as arrays contact ids and all that can change of each. Their rows are locked, so they stay in their
+-- places.
 UPDATE contacts
-SET name = t.c->>1, name_key = t.c->>2, language = t.c->>3, time_zone = t.c->>4, attributes = (t.c->>5)::jsonb,
-    consent = t.c->>6, consent_scope = t.c->>7, consent_source = t.c->>8, consent_at = (t.c->>9)::timestamptz,
-    general = t.c->>10, general_at = (t.c->>11)::timestamptz, general_source = t.c->>12,
-    marketing = t.c->>13, marketing_at = (t.c->>14)::timestamptz, marketing_source = t.c->>15, updated_at = $3
-FROM jsonb_array_elements($2::jsonb) AS t (c)
-WHERE contacts.tenant_id = $1 AND contacts.id = t.c->>0
+SET name = t.name, name_key = t.name_key, language = t.language, time_zone = t.time_zone, attributes = t.attributes,
+    consent = t.consent, consent_scope = t.consent_scope, consent_source = t.consent_source, consent_at = t.consent_at,
+    general = t.general, general_at = t.general_at, general_source = t.general_source,
+    marketing = t.marketing, marketing_at = t.marketing_at, marketing_source = t.marketing_source, updated_at = $2
+FROM unnest(
+    $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::text[], $10::text[], $11::text[],
+    $12::timestamptz[], $13::text[], $14::timestamptz[], $15::text[], $16::text[], $17::timestamptz[], $18::text[]
+) AS t (
+    id, name, name_key, language, time_zone, attributes, consent, consent_scope, consent_source, consent_at, general, general_at,
+    general_source, marketing, marketing_at, marketing_source
+)
+CROSS JOIN LATERAL (SELECT ctid AS place FROM contacts AS c WHERE c.tenant_id = $1 AND c.id = t.id LIMIT 1) AS found
+WHERE contacts.ctid = found.place
 
 -- name: delete_identifiers
--- Takes tenant and an array of [kind, value, contact id]; those are no longer called so.
-DELETE FROM contact_identifiers AS i
-USING jsonb_array_elements($2::jsonb) AS t (n)
-WHERE i.tenant_id = $1 AND i.kind = t.n->>0 AND i.value = t.n->>1 AND i.contact_id = t.n->>2
+-- Takes tenant, and kinds, values and contact ids as arrays; those are no longer called so.
+DELETE FROM contact_identifiers WHERE ctid = ANY (ARRAY(
+    SELECT found.place
+    FROM unnest($2::text[], $3::text[], $4::text[]) AS gone (kind, value, contact_id)
+    CROSS JOIN LATERAL (
+        SELECT ctid AS place FROM contact_identifiers AS i
+        WHERE i.tenant_id = $1 AND i.kind = gone.kind AND i.value = gone.value AND i.contact_id = gone.contact_id LIMIT 1
+    ) AS found
+))
 
 -- name: insert_consents
--- Takes tenant and an array of [contact id, time, scope, consent, source]; what is there already is not written again.
+-- Takes tenant, and contact ids, times, scopes, consents and sources as arrays; what is there already is not written again.
 INSERT INTO contact_consents (tenant_id, contact_id, at, scope, consent, source)
-SELECT $1, t.w->>0, (t.w->>1)::timestamptz, t.w->>2, t.w->>3, t.w->>4 FROM jsonb_array_elements($2::jsonb) AS t (w)
+SELECT $1, * FROM unnest($2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
 ON CONFLICT DO NOTHING
 
 -- name: select_consents
@@ -77,11 +103,12 @@ WHERE tenant_id = $1 AND (updated_at, id) > ($2::timestamptz, $3::text) AND ($5:
 ORDER BY updated_at, id LIMIT $4
 
 -- name: erase_contact
--- Takes tenant and id; returns a row where there was such a contact. Their groups forget them by themselves.
+-- Takes tenant and id of a locked contact; returns the groups it was in, where there was such a contact. They forget it by
+-- themselves.
 WITH erased AS (DELETE FROM contacts WHERE tenant_id = $1 AND id = $2 RETURNING id),
     names AS (DELETE FROM contact_identifiers WHERE tenant_id = $1 AND contact_id = $2),
     words AS (DELETE FROM contact_consents WHERE tenant_id = $1 AND contact_id = $2)
-SELECT id FROM erased
+SELECT ARRAY(SELECT group_id FROM group_members WHERE tenant_id = $1 AND contact_id = $2) AS group_ids FROM erased
 
 -- name: select_keywords
 -- Takes tenants; returns the words of those that have settings of their own.

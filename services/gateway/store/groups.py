@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,10 @@ LOCK_CONTACTS: Final = sql["lock_contacts"]
 INSERT_MEMBERS: Final = sql["insert_members"]
 DELETE_MEMBERS: Final = sql["delete_members"]
 SELECT_MEMBERS: Final = sql["select_members"]
-SELECT_GROUPS_OF: Final = sql["select_groups_of"]
+SELECT_NAMED: Final = sql["select_groups_named"]
+LOCK_NAMES: Final = sql["lock_group_names"]
+INSERT_NAMED: Final = sql["insert_groups_named"]
+INSERT_JOINING: Final = sql["insert_joining"]
 
 
 async def insert(
@@ -84,5 +87,21 @@ async def members(pool: Pool, tenant_id: TenantId, group_id: str, *, after: str 
     return await pool.fetch(SELECT_MEMBERS, tenant_id, group_id, after or "", limit)
 
 
-async def groups_of(connection: Connection | Pool, tenant_id: TenantId, contact_ids: Sequence[str]) -> list[str]:
-    return [row["group_id"] for row in await connection.fetch(SELECT_GROUPS_OF, tenant_id, contact_ids)]
+async def named(connection: Connection, tenant_id: TenantId, names: Collection[str]) -> dict[str, str]:
+    """The oldest group of each name that one has."""
+    return {row["name"]: row["id"] for row in await connection.fetch(SELECT_NAMED, tenant_id, names)}
+
+
+async def lock_names(connection: Connection, tenant_id: TenantId) -> None:
+    """Nobody else makes groups by their names until the transaction ends."""
+    await connection.execute(LOCK_NAMES, tenant_id)
+
+
+async def insert_named(connection: Connection, tenant_id: TenantId, groups: Mapping[str, str]) -> None:
+    """New groups: names to ids."""
+    await connection.execute(INSERT_NAMED, tenant_id, list(groups.values()), list(groups))
+
+
+async def join(connection: Connection, tenant_id: TenantId, members: Sequence[tuple[str, str]]) -> None:
+    """Pairs of a group and a locked contact; who is a member already stays one."""
+    await connection.execute(INSERT_JOINING, tenant_id, *zip(*members, strict=True))

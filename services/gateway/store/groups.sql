@@ -84,6 +84,23 @@ LEFT JOIN LATERAL (
 ) AS phones ON true
 ORDER BY member.contact_id
 
--- name: select_groups_of
--- Takes tenant and contact ids; returns the groups that any of them is in.
-SELECT DISTINCT group_id FROM group_members WHERE tenant_id = $1 AND contact_id = ANY($2::text[])
+-- name: select_groups_named
+-- Takes tenant and names; returns the oldest group of each.
+SELECT t.name, found.id
+FROM unnest($2::text[]) AS t (name)
+CROSS JOIN LATERAL (SELECT id FROM groups WHERE tenant_id = $1 AND name = t.name ORDER BY id LIMIT 1) AS found
+
+-- name: lock_group_names
+-- Takes tenant; waits for others who make groups by name for it.
+SELECT pg_advisory_xact_lock(hashtextextended('groups of ' || $1::text, 0))
+
+-- name: insert_groups_named
+-- Takes tenant, and ids and names as arrays; makes those groups.
+INSERT INTO groups (tenant_id, id, name) SELECT $1, * FROM unnest($2::text[], $3::text[])
+
+-- name: insert_joining
+-- Takes tenant, and groups and ids of locked contacts as arrays; makes them members where they are none yet.
+INSERT INTO group_members (tenant_id, group_id, contact_id)
+SELECT $1, t.group_id, t.contact_id
+FROM unnest($2::text[], $3::text[]) AS t (group_id, contact_id) ORDER BY t.group_id COLLATE "C", t.contact_id COLLATE "C"
+ON CONFLICT DO NOTHING

@@ -21,7 +21,6 @@ UPDATE_SEGMENT: Final = sql["update_segment"]
 DELETE_SEGMENT: Final = sql["delete_segment"]
 SELECT_MATCHING: Final = sql["select_matching"]
 COUNT_MATCHING: Final = sql["count_matching"]
-SELECT_HORIZON: Final = sql["select_horizon"]
 
 SCANNED: Final = 50_000
 """Contacts that one statement looks at: a filter that holds for few of millions must not run into the role's statement_timeout."""
@@ -58,10 +57,9 @@ async def matching(
     """Ids of the first contacts after `after` that the filter holds for, and how far was looked; None: to the end, or until there
     were `limit` of them."""
     query, arguments = with_condition(SELECT_MATCHING, node, tenant_id, after, scanned, limit)
-    ids = [row["id"] for row in await connection.fetch(query, *arguments)]
-    if len(ids) == limit:
-        return ids, None
-    return ids, await connection.fetchval(SELECT_HORIZON, tenant_id, after, scanned)
+    row = await connection.fetchrow(query, *arguments)
+    assert row is not None
+    return row["ids"], row["looked_to"]
 
 
 async def count(connection: Connection | Pool, tenant_id: TenantId, node: Node, *, scanned: int = SCANNED) -> int:

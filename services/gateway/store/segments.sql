@@ -21,20 +21,24 @@ RETURNING *
 DELETE FROM segments WHERE tenant_id = $1 AND id = $2 RETURNING true
 
 -- name: select_matching
--- Takes tenant, id to start after, how many contacts to look at, and a limit; returns ids of those that the filter in the place of
--- the condition holds for, in order.
-SELECT contacts.id
-FROM (SELECT * FROM contacts WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3) AS contacts
-WHERE true /* condition */
-ORDER BY contacts.id LIMIT $4
+-- Takes tenant, id to start after, how many contacts to look at, and a limit; returns the ids of those that the filter in the place
+-- of the condition holds for, in order, and the id of the last that was looked at: null where the limit was reached, or where there
+-- were fewer. Both in one statement, which sees one state of the table: whoever is erased between two would move the second's end,
+-- and others would never be looked at.
+WITH matching AS MATERIALIZED (
+    SELECT contacts.id
+    FROM (SELECT * FROM contacts WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3) AS contacts
+    WHERE true /* condition */
+    ORDER BY contacts.id LIMIT $4
+)
+SELECT
+    ARRAY(SELECT id FROM matching ORDER BY id) AS ids,
+    CASE WHEN (SELECT count(*) FROM matching) < $4 THEN (
+        SELECT id FROM contacts WHERE tenant_id = $1 AND id > $2 ORDER BY id OFFSET $3::bigint - 1 LIMIT 1
+    ) END AS looked_to
 
 -- name: count_matching
 -- Takes tenant, id to start after, and how many contacts to look at; returns for how many of them the filter holds, how many they
 -- are, and the last one's id.
 SELECT count(*) FILTER (WHERE true /* condition */) AS matching, count(*) AS looked_at, max(contacts.id) AS last
 FROM (SELECT * FROM contacts WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3) AS contacts
-
--- name: select_horizon
--- Takes tenant, id to start after, and how many contacts were looked at; returns the last one's id, or nothing where there were
--- fewer.
-SELECT id FROM contacts WHERE tenant_id = $1 AND id > $2 ORDER BY id OFFSET $3::bigint - 1 LIMIT 1

@@ -12,7 +12,7 @@ import orjson
 
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
-from shared.events.catalogue import Content
+from shared.events.values import Content
 from shared.ids import TenantId
 
 sql = Queries(Path(__file__).with_name("templates.sql"))
@@ -21,6 +21,7 @@ SELECT_TEMPLATE: Final = sql["select_template"]
 LOCK_TEMPLATE: Final = sql["lock_template"]
 SELECT_TEMPLATES: Final = sql["select_templates"]
 SELECT_TEMPLATES_BY_ID: Final = sql["select_templates_by_id"]
+SELECT_TEXTS_NAMED: Final = sql["select_texts_named"]
 SELECT_SHAPES: Final = sql["select_shapes"]
 UPDATE_TEXT_TEMPLATE: Final = sql["update_text_template"]
 DELETE_TEMPLATE: Final = sql["delete_template"]
@@ -79,6 +80,11 @@ async def by_ids(connection: Connection | Pool, tenant_id: TenantId, ids: Iterab
     """Those of these templates that are there."""
     rows = await connection.fetch(SELECT_TEMPLATES_BY_ID, tenant_id, list(ids))
     return {row["id"]: row for row in rows}
+
+
+async def texts_named(connection: Connection | Pool, tenant_id: TenantId, names: Iterable[str]) -> list[asyncpg.Record]:
+    """The text templates of these names in all languages: name, language, body, defaults."""
+    return await connection.fetch(SELECT_TEXTS_NAMED, tenant_id, list(names))
 
 
 async def shapes(connection: Connection | Pool, tenant_id: TenantId, wanted: Iterable[tuple[str, str]]) -> list[asyncpg.Record]:

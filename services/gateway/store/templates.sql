@@ -24,6 +24,10 @@ ORDER BY id LIMIT $3
 -- Takes tenant and ids.
 SELECT * FROM templates WHERE tenant_id = $1 AND id = ANY($2::text[])
 
+-- name: select_texts_named
+-- Takes tenant and names; returns the text templates of these names, in all languages.
+SELECT name, language, body, defaults FROM templates WHERE tenant_id = $1 AND name = ANY($2::text[]) AND kind = 'text'
+
 -- name: select_shapes
 -- Takes tenant and an array of [name, language]; returns what is known of the components of these WhatsApp templates.
 SELECT name, language, category, parameter_format, components

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.sender.domain.outcome import Rejected, Retry
-from shared.events.catalogue import Tier
+from shared.events.values import Tier
 
 BACKOFF_CAP_SECONDS: Final = 900.0
 BUDGET_SHARE: Final = 0.1

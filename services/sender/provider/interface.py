@@ -13,7 +13,7 @@ from yarl import URL
 
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Outcome, PauseNumber, Rejected
-from shared.events.catalogue import Provider
+from shared.events.values import Provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 from services.sender.provider.cloud_api import CloudApiRoute
 from services.sender.provider.interface import Address, Route
 from services.sender.provider.twilio import TwilioRoute
-from shared.events.catalogue import Provider
+from shared.events.values import Provider
 
 _ROUTES: Final[Mapping[Provider, Callable[[Address, str], Route]]] = {
     Provider.CLOUD_API: CloudApiRoute.of,

@@ -14,7 +14,8 @@ from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Outcome, PauseNumber, PauseTemplate, Rejected, Retry, Sent, Unknown
 from shared.db.pool import Connection
 from shared.db.queries import Queries
-from shared.events.catalogue import Gate, MessageReleased
+from shared.events.catalogue import MessageReleased
+from shared.events.values import Gate
 from shared.ids import MessageId, TenantId
 
 sql = Queries(Path(__file__).with_name("queries.sql"))

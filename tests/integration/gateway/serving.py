@@ -110,9 +110,15 @@ class Gateway:
         return await told(self.pool)
 
 
+TEMPLATE_READER: Final = "gateway.read_templates"
+
+
 @asynccontextmanager
-async def serving(database: Database, redis_url: str = NO_REDIS, **own: Any) -> AsyncIterator[Gateway]:
-    """`own` are settings of the gateway's own group."""
+async def serving(
+    database: Database, redis_url: str = NO_REDIS, *, reads_templates: bool = False, **own: Any
+) -> AsyncIterator[Gateway]:
+    """`own` are settings of the gateway's own group. Numbers may be at their provider's usual place, so templates are read only for
+    who asks for it and connects none there."""
     settings = Settings(
         db=database.settings_for("gateway", pool_max=10),
         http=HttpSettings(port=0),
@@ -135,7 +141,7 @@ async def serving(database: Database, redis_url: str = NO_REDIS, **own: Any) -> 
         pool = await stack.enter_async_context(open_pool(settings.db, "gateway"))
         async with asyncio.TaskGroup() as group:
             for component in components:
-                if not isinstance(component, Outbox):
+                if not isinstance(component, Outbox) and (reads_templates or component.name != TEMPLATE_READER):
                     group.create_task(component.run(stop), name=component.name)
             server = next(component for component in components if isinstance(component, HttpServer))
             yield Gateway(f"http://127.0.0.1:{server.port}", pool, session)

@@ -6,13 +6,22 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
+from services.gateway import contacts
+from services.gateway.domain.consent import Word
+from services.gateway.domain.contact import Change, Contact
+from services.gateway.domain.phone import parse_phone
+from services.gateway.store import contacts as store
 from shared.db.pool import Pool
-from shared.events.catalogue import Consent, ConsentScope, ContactConsentChanged
+from shared.events.catalogue import ContactConsentChanged
+from shared.events.values import Consent, ConsentScope
+from shared.ids import TenantId
+from shared.unavailable import is_unavailable
 from tests.integration.gateway.reading import Reader
 from tests.integration.gateway.serving import Gateway
-from tests.support.told import told
+from tests.support.told import silent_outbox, told
 
 STAMP = 1_795_168_800
 SAID_AT = datetime.fromtimestamp(STAMP, UTC)
@@ -112,9 +121,40 @@ async def test_a_line_is_one_contact_however_whatsapp_spells_it(pool: Pool, bare
     await bare_reader.store(payload(messages=[wrote("parar", "w3", 1, "5511987654321")]))
     await bare_reader.read()
     values = {row["value"] for row in await pool.fetch("SELECT value FROM contact_identifiers")}
-    assert values == {"+551187654321", "+525512345678"}
+    assert values == {"+5511987654321", "+525512345678"}
     phones = {change[0] for change in await changes(pool)}
     assert phones == {"+551187654321", "+5511987654321", "+525512345678", "+5215512345678"}
+
+
+async def test_a_list_does_not_undo_a_stop_that_came_in_another_spelling(pool: Pool, bare_reader: Reader) -> None:
+    for sender, listed in (("551187654321", "+5511987654321"), ("5215512345678", "+525512345678")):
+        await bare_reader.store(payload(messages=[wrote("stop", f"w{sender}", 0, sender)]))
+        await bare_reader.read()
+        stopped = await changes(pool)
+        assert {change[1] for change in stopped} == {Consent.OPTED_OUT}
+        async with silent_outbox(pool, "gateway").transaction() as unit:
+            word = Word(Consent.OPTED_IN, ConsentScope.ALL, SAID_AT + timedelta(days=1), "import")
+            item = Change({"phone": parse_phone(listed)}, word=word, is_timed=False)
+            (tenant_id,) = {row["tenant_id"] for row in await pool.fetch("SELECT tenant_id FROM contacts")}
+            await contacts.upsert(unit, tenant_id, [item], channel=contacts.Channel.IMPORT, now=word.at)
+        assert await changes(pool) == []
+    assert await pool.fetchval("SELECT count(*) FROM contacts") == 2
+
+
+async def test_a_stop_that_meets_others_again_and_again_waits_and_is_not_set_aside(
+    pool: Pool, bare_reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def taken(*_: object) -> None:
+        raise asyncpg.UniqueViolationError
+
+    await bare_reader.store(payload(messages=[wrote("stop", "w1")]))
+    with monkeypatch.context() as others:
+        others.setattr(store, "rename", taken)
+        with pytest.raises(asyncpg.SerializationError) as raised:
+            await bare_reader.read()
+    assert is_unavailable(raised.value)
+    await bare_reader.read()
+    assert [change[1] for change in await changes(pool)] == [Consent.OPTED_OUT]
 
 
 async def test_a_tenant_has_words_of_its_own(pool: Pool, bare_reader: Reader) -> None:
@@ -166,3 +206,41 @@ async def test_batches_that_meet_make_each_contact_once(gateway: Gateway) -> Non
     assert sum(answer.body["updated"] for answer in answers) == 1_000
     assert await gateway.pool.fetchval("SELECT count(*) FROM contacts") == 200
     assert await gateway.pool.fetchval("SELECT count(*) FROM contact_identifiers") == 400
+
+
+async def test_batches_that_take_each_others_names_in_opposite_orders_both_come_to_an_end(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has given up `zoe` and now wants `ana`; the other, which looked before anybody was called `zoe`, has taken `ana` and
+    waits for `zoe`."""
+    looks: list[list[Contact]] = [[]]
+    look = store.lock_called
+
+    async def lock_called(*arguments: Any) -> Any:
+        return looks.pop() if looks else await look(*arguments)
+
+    tenant_id, now = TenantId("tnt_1"), datetime.now(UTC)
+    outbox = silent_outbox(pool, "gateway")
+    async with outbox.transaction() as unit:
+        await contacts.create(unit, tenant_id, Change({"username": "zoe"}), now=now)
+
+    async def both() -> list[contacts.Result]:
+        async with outbox.transaction() as unit:
+            items = [Change({"username": name}) for name in ("ana", "zoe")]
+            return await contacts.upsert(unit, tenant_id, items, channel=contacts.Channel.API, now=now)
+
+    monkeypatch.setattr(store, "lock_called", lock_called)
+    async with pool.acquire() as connection, asyncio.TaskGroup() as tasks:
+        renaming = connection.transaction()
+        await renaming.start()
+        await connection.execute("DELETE FROM contact_identifiers WHERE value = 'zoe'")
+        batch = tasks.create_task(both())
+        async with asyncio.timeout(5):
+            while not await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+                await asyncio.sleep(0.01)
+        await connection.execute(
+            "INSERT INTO contact_identifiers SELECT tenant_id, 'username', 'ana', id FROM contacts WHERE tenant_id = 'tnt_1'"
+        )
+        await renaming.commit()
+    assert [result.outcome for result in batch.result() if isinstance(result, contacts.Done)] == ["unchanged", "created"]
+    assert await pool.fetchval("SELECT count(*) FROM contact_identifiers") == 2

@@ -3,53 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from services.gateway import contact_import
-from services.gateway.contact_import import Imports
-from shared.clock import SystemClock
 from shared.db.pool import Pool
-from shared.events.catalogue import Consent, ContactConsentChanged
+from shared.events.catalogue import ContactConsentChanged
+from shared.events.values import Consent
 from shared.ids import TenantId
-from tests.integration.gateway.serving import Answer, Gateway, Tenant
+from tests.integration.gateway.importing import ended, errors, imports_of, numbered, received, send
+from tests.integration.gateway.serving import Gateway, Tenant
 from tests.support.told import silent_outbox
-
-PATH = "/api/contacts/import"
 
 
 @pytest.fixture
 async def tenant(gateway: Gateway) -> Tenant:
     return await gateway.new_tenant()
-
-
-async def send(gateway: Gateway, tenant: Tenant, data: bytes, query: str = "", **headers: str) -> Answer:
-    return await gateway.call("POST", PATH + query, data, tenant, **{"Content-Type": "text/csv", **headers})
-
-
-async def ended(gateway: Gateway, tenant: Tenant, answer: Answer) -> dict[str, Any]:
-    assert answer.status == 202, answer.text
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        body: dict[str, Any] = (await gateway.call("GET", f"/api/contacts/imports/{answer.body['id']}", tenant=tenant)).body
-        if body["state"] == "completed":
-            return body
-        await asyncio.sleep(0.02)
-    raise AssertionError("the import does not end")
-
-
-async def errors(gateway: Gateway, tenant: Tenant, import_id: str) -> list[tuple[int, str, str]]:
-    found, cursor = [], ""
-    while True:
-        page = await gateway.call("GET", f"/api/contacts/imports/{import_id}/errors?limit=2{cursor}", tenant=tenant)
-        assert page.status == 200, page.text
-        found += [(fault["line"], fault["field"], fault["code"]) for fault in page.body["data"]]
-        if "next_cursor" not in page.body:
-            return found
-        cursor = f"&cursor={page.body['next_cursor']}"
 
 
 async def contact(gateway: Gateway, tenant: Tenant, phone: str) -> dict[str, Any]:
@@ -136,7 +107,8 @@ async def test_the_same_file_twice_under_one_key_is_one_import(gateway: Gateway,
         (b"name\nAna\n", "column.missing"),
         (b"phone,Phone\n1,2\n", "column.repeated"),
         (b"phone,1st\n1,2\n", "column.invalid"),
-        (b"phone,groups\n1,2\n", "column.invalid"),
+        (b"phone,id\n1,2\n", "column.invalid"),
+        (b"phone,groups:text\n1,2\n", "column.invalid"),
         (b"phone,a:colour\n1,2\n", "column.invalid"),
         (b"phone,a\0b\n1,2\n", "column.invalid"),
         (b"phone," + b",".join(b"a%d" % n for n in range(51)) + b"\n1,2\n", "column.too_many"),
@@ -209,7 +181,7 @@ async def test_hostile_requests_are_refused(
 
 
 async def test_a_file_is_read_as_it_comes_and_one_that_breaks_off_leaves_nothing(gateway: Gateway, tenant: Tenant) -> None:
-    imports = Imports(silent_outbox(gateway.pool, "gateway"), gateway.pool, SystemClock())
+    imports = imports_of(gateway.pool)
     reached = asyncio.Event()
 
     async def parts() -> AsyncIterator[bytes]:
@@ -226,22 +198,10 @@ async def test_a_file_is_read_as_it_comes_and_one_that_breaks_off_leaves_nothing
     assert (await gateway.call("GET", "/api/contacts/imports", tenant=tenant)).body["data"] == []
 
 
-async def received(imports: Imports, pool: Pool, tenant_id: TenantId, rows: int) -> str:
-    """An import that waits, with nobody there to work on it."""
-
-    async def parts() -> AsyncIterator[bytes]:
-        yield b"phone\n" + b"".join(b"+1555000%04d\n" % n for n in range(rows))
-
-    got = await imports.receive(tenant_id, parts(), region=None, encoding=None)
-    async with silent_outbox(pool, "gateway").transaction() as unit:
-        await imports.start(unit, tenant_id, got)
-    return got.import_id
-
-
 async def test_a_crash_between_two_steps_loses_and_repeats_nothing(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contact_import, "CHUNK", 10)
-    imports = Imports(silent_outbox(pool, "gateway"), pool, SystemClock())
-    await received(imports, pool, TenantId("tnt_1"), 35)
+    imports = imports_of(pool)
+    await received(imports, pool, TenantId("tnt_1"), numbered(35))
     assert await imports.work()
 
     async def dies(*_: object, **__: object) -> None:
@@ -253,7 +213,7 @@ async def test_a_crash_between_two_steps_loses_and_repeats_nothing(pool: Pool, m
             with pytest.raises(ConnectionError):
                 await imports.work()
     assert await pool.fetchval("SELECT count(*) FROM contacts") == 10
-    successor = Imports(silent_outbox(pool, "gateway"), pool, SystemClock())
+    successor = imports_of(pool)
     while await successor.work():
         pass
     row = await pool.fetchrow("SELECT state, processed, created, rejected FROM contact_imports")
@@ -262,8 +222,8 @@ async def test_a_crash_between_two_steps_loses_and_repeats_nothing(pool: Pool, m
 
 async def test_records_that_we_cannot_process_are_said_to_be_so(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contact_import, "CHUNK", 10)
-    imports = Imports(silent_outbox(pool, "gateway"), pool, SystemClock())
-    await received(imports, pool, TenantId("tnt_1"), 25)
+    imports = imports_of(pool)
+    await received(imports, pool, TenantId("tnt_1"), numbered(25))
     with monkeypatch.context() as broken:
         broken.setattr(contact_import.contacts, "upsert", lambda *_, **__: 1 / 0)
         assert await imports.work()
@@ -277,9 +237,9 @@ async def test_records_that_we_cannot_process_are_said_to_be_so(pool: Pool, monk
 
 async def test_imports_take_turns_and_end_where_they_are_canceled(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contact_import, "CHUNK", 10)
-    imports = Imports(silent_outbox(pool, "gateway"), pool, SystemClock())
-    large = await received(imports, pool, TenantId("tnt_1"), 100)
-    await received(imports, pool, TenantId("tnt_2"), 10)
+    imports = imports_of(pool)
+    large = await received(imports, pool, TenantId("tnt_1"), numbered(100))
+    await received(imports, pool, TenantId("tnt_2"), numbered(10))
     for _ in range(2):
         await imports.work()
     assert await pool.fetchval("SELECT count(DISTINCT tenant_id) FROM contacts") == 2

@@ -9,8 +9,12 @@ from typing import Final
 import asyncpg
 import pytest
 
-from shared.db.pool import service_url
+from services.gateway.store import contacts as store
+from shared.db.pool import Connection, Pool, service_url
 from shared.db.queries import Queries
+from tests.integration.gateway import people
+from tests.integration.gateway.people import Person
+from tests.integration.gateway.plans import keep_new, rows_read
 from tests.support.database import Database
 
 STORE: Final = Path(__file__).resolve().parents[3] / "services" / "gateway" / "store"
@@ -35,7 +39,7 @@ FILL: Final = """
 @pytest.mark.parametrize(
     ("file", "query", "arguments", "index"),
     [
-        ("contacts", "lock_contacts_called", ("tnt_1", '[["phone", "+15551"]]'), "contact_identifiers_pkey"),
+        ("contacts", "lock_contacts_called", ("tnt_1", ["phone"], ["+15551"]), "contact_identifiers_pkey"),
         ("contacts", "select_contacts_by_id", ("tnt_1", ["ctc_1"]), "contacts_pkey"),
         ("contacts", "select_identifiers", ("tnt_1", ["ctc_1"]), "contact_identifiers_contact"),
         ("contacts", "select_called", ("tnt_1", "phone", "+15551"), "contact_identifiers_pkey"),
@@ -67,3 +71,31 @@ async def test_a_query_has_an_index_to_go_by(
             assert "Seq Scan on contact" not in shown, shown
     finally:
         await connection.close()
+
+
+async def fill(connection: Connection, contacts: int) -> list[str]:
+    return await people.add(connection, "tnt_1", [Person(phone, name="Ana") for phone in people.phones(contacts)])
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_a_batch_reads_who_it_is_about_and_no_more_though_the_tables_are_new(
+    mode: str, database: Database, pool: Pool
+) -> None:
+    """Right after a large import nothing has been analyzed yet, and connections keep the plans they made when nobody was there."""
+    await keep_new(database, "contacts", "contact_identifiers")
+    async with pool.acquire() as connection:
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        ids = await fill(connection, 6_000)
+        ids, phones = ids[::60], people.phones(6_000)[::60]
+        kinds = ["phone"] * len(ids)
+        changed = zip(*((one, *[None] * 4, "{}", "unknown", "all", *[None] * 8) for one in ids), strict=True)
+        queries: list[tuple[str, tuple[object, ...]]] = [
+            (store.LOCK_CALLED, ("tnt_1", kinds, phones)),
+            (store.SELECT_BY_ID, ("tnt_1", ids)),
+            (store.SELECT_IDENTIFIERS, ("tnt_1", ids)),
+            (store.UPDATE_CONTACTS, ("tnt_1", NOW, *changed)),
+            (store.DELETE_IDENTIFIERS, ("tnt_1", kinds, phones, ids)),
+        ]
+        for query, arguments in queries:
+            read = await rows_read(connection, query, *arguments)
+            assert read <= 3_000, (query, read)  # by a dozen steps; a hundred are asked for

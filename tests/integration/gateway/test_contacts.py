@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.events.catalogue import Consent, ConsentScope, ContactConsentChanged
+from shared.events.catalogue import ContactConsentChanged
+from shared.events.values import Consent, ConsentScope
 from shared.http.routes import NDJSON
 from tests.integration.gateway.serving import Answer, Gateway, Tenant
 
@@ -86,6 +87,17 @@ async def test_a_contact_that_changes_its_number_stays_opted_out(gateway: Gatewa
     assert [(event.phone, event.consent) for event in await consents_told(gateway)] == [
         ("+15551234567", Consent.OPTED_OUT),
         ("+15557654321", Consent.OPTED_OUT),
+    ]
+
+
+async def test_an_opt_in_that_comes_along_to_another_number_is_not_newer_for_that(gateway: Gateway, tenant: Tenant) -> None:
+    """Whoever had that number may have opted out since."""
+    word = {"state": "opted_in", "at": "2026-11-01T00:00:00Z"}
+    contact = await create(gateway, tenant, phone="+15551234567", consent=word)
+    await gateway.call("PATCH", f"/api/contacts/{contact}", {"phone": "+15557654321"}, tenant)
+    assert [(event.phone, event.changed_at) for event in await consents_told(gateway)] == [
+        ("+15551234567", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("+15557654321", datetime(2026, 11, 1, tzinfo=UTC)),
     ]
 
 

@@ -271,3 +271,27 @@ async def test_members_go_with_their_group(gateway: Gateway, tenant: Tenant, poo
     assert await pool.fetchval("SELECT count(*) FROM group_members") == 0
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await pool.execute("INSERT INTO group_members VALUES ($1, $2, $3)", tenant.tenant_id, group, contact)
+
+
+async def test_a_contact_that_is_erased_just_after_it_came_is_counted_no_more(
+    database: Database, redis_url: str, pool: Pool
+) -> None:
+    async with serving(database, redis_url) as gateway:
+        tenant = await gateway.new_tenant()
+        group = await new_group(gateway, tenant)
+        (contact,) = await people.add(pool, tenant.tenant_id, [Person()])
+        async with pool.acquire() as connection, asyncio.TaskGroup() as tasks:
+            coming = connection.transaction()
+            await coming.start()
+            await connection.execute("INSERT INTO group_members VALUES ($1, $2, $3)", tenant.tenant_id, group, contact)
+            erasing = tasks.create_task(gateway.call("DELETE", f"/api/contacts/{contact}", tenant=tenant))
+            async with asyncio.timeout(5):
+                while not await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+                    await asyncio.sleep(0.01)
+            # What a reader may have seen and kept between the two commits.
+            await connection.execute("UPDATE groups SET description = 'before'")
+            await gateway.call("GET", f"/api/groups/{group}", tenant=tenant)
+            await coming.commit()
+        assert erasing.result().status == 204
+        found = (await gateway.call("GET", f"/api/groups/{group}", tenant=tenant)).body
+        assert (found["description"], found["member_count"]) == ("before", 0)

@@ -8,7 +8,7 @@ import pytest
 
 from services.gateway.domain.rendering import Fault, Named
 from services.gateway.render import Renderer, prepare
-from shared.events.catalogue import Variant
+from shared.events.values import Variant
 from shared.ids import TenantId
 from tests.integration.gateway.serving import Gateway, Tenant
 
@@ -50,6 +50,33 @@ async def test_content_templates_and_drafts_are_filled_in(gateway: Gateway) -> N
     assert await said(gateway, tenant, Variant(message_id=draft_id, variables={"code": "7"})) == "Draft for Ana: 7"
     own = Named("+15551234567", variables={"code": "own", "name": "Bo"})
     assert await said(gateway, tenant, Variant(message_id=draft_id, variables={"code": "7"}), own) == "Draft for Bo: own"
+
+
+async def test_a_template_is_said_in_the_readers_language_if_it_is_there(gateway: Gateway) -> None:
+    tenant, other = await gateway.new_tenant(), await gateway.new_tenant("Other")
+    ids = {}
+    for language, body in (("en", "Hello {{who}}"), ("es", "Hola {{who}}"), ("pt_BR", "Olá {{who}}")):
+        template = {"name": "greeting", "language": language, "body": body, "defaults": {"who": language}}
+        ids[language] = await made(gateway, tenant, "/api/templates", template)
+    await made(gateway, tenant, "/api/templates", {"name": "farewell", "language": "de", "body": "Tschüss"})
+    await made(gateway, other, "/api/templates", {"name": "greeting", "language": "de", "body": "Hallo"})
+    for own, expected in (
+        ("en-GB", "Hello en"),
+        ("es-MX", "Hola es"),
+        ("pt-BR", "Olá pt_BR"),
+        ("de", "Hola es"),
+        (None, "Hola es"),
+    ):
+        assert await said(gateway, tenant, Variant(template_id=ids["es"]), Named("+15551234567", language=own)) == expected
+    given = Variant(template_id=ids["es"], variables={"who": "Ana"})
+    assert await said(gateway, tenant, given, Named("+15551234567", language="en")) == "Hello Ana"
+
+
+async def test_a_content_is_no_larger_than_a_request_to_send_it(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    components = [{"type": "body", "parameters": [{"type": "text", "text": "x"}], "padding": "x" * 70_000}]
+    content = {"type": "template", "template": {"name": "a", "language": {"code": "en"}, "components": components}}
+    assert await said(gateway, tenant, Variant(content=content)) == "content.too_large"
 
 
 async def test_a_message_is_said_again_as_it_was(gateway: Gateway) -> None:

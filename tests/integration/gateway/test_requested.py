@@ -12,17 +12,8 @@ from services.gateway.numbers import NumberDirectory
 from services.gateway.requested import Requests
 from shared.auth.seal import Sealer
 from shared.clock import SystemClock
-from shared.events.catalogue import (
-    DailySpan,
-    Hours,
-    MessageAccepted,
-    MessageRequested,
-    MessageRequestRefused,
-    MessageStatusChanged,
-    OnUnknown,
-    RunReported,
-    Tier,
-)
+from shared.events.catalogue import MessageAccepted, MessageRequested, MessageRequestRefused, MessageStatusChanged, RunReported
+from shared.events.values import DailySpan, Hours, OnUnknown, Tier
 from shared.ids import MessageId, NumberId, TenantId, new_id
 from tests.integration.gateway.serving import MASTER_KEY, Gateway, Tenant
 from tests.integration.gateway.test_webhooks import payload, read, status, value

@@ -7,7 +7,8 @@ from typing import Any, Final
 import pytest
 
 from services.gateway import segments
-from shared.db.pool import Pool
+from services.gateway.store import segments as store
+from shared.db.pool import Connection, Pool
 from shared.ids import TenantId, new_id
 from tests.integration.gateway import people
 from tests.integration.gateway.people import Person
@@ -66,6 +67,57 @@ async def test_a_filter_is_tried_and_a_segment_counted(gateway: Gateway, tenant:
     assert a_few_at_a_time.model_dump() == expected
     nobody = {"filter": {"field": "name", "operator": "exists"}}
     assert (await gateway.call("POST", "/api/segments/preview", nobody, tenant)).body == {"count": 0, "contact_ids": []}
+
+
+class Busy:
+    """A connection behind whose every statement somebody else erases the first contacts."""
+
+    def __init__(self, connection: Connection, ids: list[str]) -> None:
+        self._connection = connection
+        self._ids = ids
+
+    async def _erase(self) -> None:
+        gone, self._ids = self._ids[:2], self._ids[2:]
+        await self._connection.execute("DELETE FROM contacts WHERE id = ANY($1)", gone)
+
+    async def fetch(self, query: str, *arguments: object) -> Any:
+        try:
+            return await self._connection.fetch(query, *arguments)
+        finally:
+            await self._erase()
+
+    async def fetchrow(self, query: str, *arguments: object) -> Any:
+        return next(iter(await self.fetch(query, *arguments)), None)
+
+    async def fetchval(self, query: str, *arguments: object) -> Any:
+        row = await self.fetchrow(query, *arguments)
+        return None if row is None else row[0]
+
+
+async def test_nobody_is_passed_over_because_others_are_erased_while_a_filter_is_read(pool: Pool) -> None:
+    ids = await people.add(pool, "tnt_1", [Person(attributes={"n": n}) for n in range(12)])
+    node = segments.checked({"field": "attribute.n", "operator": "greater_than", "value": 3})
+    async with pool.acquire() as connection:
+        busy: Any = Busy(connection, ids[:4])
+        found: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            some, after = await store.matching(busy, TenantId("tnt_1"), node, after=after, limit=50, scanned=4)
+            found += some
+    assert found == ids[4:]
+
+
+@pytest.mark.parametrize("field", ["attribute.n", "name", "in_group"])
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_a_filter_of_very_many_values_comes_to_an_end(field: str, mode: str, pool: Pool) -> None:
+    """Else it runs into the statement_timeout again and again, and a campaign waits for its audience for ever."""
+    ids = await people.add(pool, "tnt_1", [Person(name="b", attributes={"n": "b"}) for _ in range(10_000)])
+    await people.group(pool, "tnt_1", ids)
+    test = {"field": field, "operator": "in", "value": ["a"] * 1_000}
+    async with pool.acquire() as connection:
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        await connection.execute("SET statement_timeout = '2s'")
+        assert await store.count(connection, TenantId("tnt_1"), segments.checked({"any": [test] * 30})) == 0
 
 
 async def test_nobody_reaches_anothers_segment(gateway: Gateway, tenant: Tenant) -> None:

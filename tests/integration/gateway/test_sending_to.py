@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from services.gateway.lookups import TEMPLATES_LIMIT
-from shared.events.catalogue import MessageAccepted, NumberConnected, WindowPolicy
+from shared.events.catalogue import MessageAccepted, NumberConnected
+from shared.events.values import WindowPolicy
 from shared.ids import new_id
 from tests.integration.gateway.serving import Answer, Gateway, Tenant
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
+
+import pytest
 
 from shared.events.catalogue import TemplateChanged
 from tests.contract.sandbox.running import APP_SECRET, TOKEN, running
-from tests.integration.gateway.serving import WEBHOOK, Gateway, Tenant
+from tests.integration.gateway.serving import WEBHOOK, Gateway, Tenant, serving
+from tests.support.database import Database
 
 ACCOUNT = "102290129340398"
 DEADLINE_SECONDS = 10.0
+
+
+@pytest.fixture
+async def gateway(database: Database) -> AsyncIterator[Gateway]:
+    async with serving(database, reads_templates=True) as gateway:
+        yield gateway
 
 
 async def until(gateway: Gateway, tenant: Tenant, **wanted: Any) -> None:

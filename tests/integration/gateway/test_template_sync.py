@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from shared.events.catalogue import TemplateChanged
-from tests.integration.gateway.serving import Gateway, Tenant
+from tests.integration.gateway.serving import Gateway, Tenant, serving
+from tests.support.database import Database
 
 DEADLINE_SECONDS = 10.0
 BODY = [{"type": "BODY", "text": "Hello {{1}}"}]
@@ -57,6 +58,12 @@ async def providing() -> AsyncIterator[Provider]:
         yield provider
     finally:
         await runner.cleanup()
+
+
+@pytest.fixture
+async def gateway(database: Database) -> AsyncIterator[Gateway]:
+    async with serving(database, reads_templates=True) as gateway:
+        yield gateway
 
 
 @pytest.fixture

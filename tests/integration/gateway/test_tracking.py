@@ -19,9 +19,9 @@ from shared.events.catalogue import (
     MessageSent,
     MessageSuppressed,
     MessageUnsettled,
-    OnUnknown,
 )
 from shared.events.event import Event
+from shared.events.values import OnUnknown
 from shared.ids import MessageId, TenantId
 from tests.integration.gateway.serving import Gateway, Tenant
 from tests.support.told import silent_outbox

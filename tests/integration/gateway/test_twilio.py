@@ -9,8 +9,9 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from services.gateway.domain.twilio import SIGNATURE_HEADER, sign
-from shared.events.catalogue import DeliveryStatus, MessageReceived, MessageStatusChanged, NumberConnected, Provider
+from shared.events.catalogue import MessageReceived, MessageStatusChanged, NumberConnected
 from shared.events.event import Event
+from shared.events.values import DeliveryStatus, Provider
 from shared.ids import MessageId, NumberId, TenantId
 from tests.integration.gateway.serving import Answer, Gateway, Tenant
 from tests.support.platform import until

@@ -14,7 +14,7 @@ from services.gateway.domain.consent import Standing, Word, without_time
 from services.gateway.domain.contact import Change, Contact, changed, name_key, parse_attribute, parse_language
 from services.gateway.domain.keywords import START, STOP, Keywords, folded, text_of
 from shared.errors import FieldError
-from shared.events.catalogue import Consent, ConsentScope
+from shared.events.values import Consent, ConsentScope
 
 START_OF_TIME = datetime(2026, 11, 1, tzinfo=UTC)
 IN, OUT, ALL, MARKETING = Consent.OPTED_IN, Consent.OPTED_OUT, ConsentScope.ALL, ConsentScope.MARKETING

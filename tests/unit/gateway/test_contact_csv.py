@@ -51,7 +51,7 @@ def test_no_bytes_make_the_reader_raise_and_no_line_is_lost(data: bytes, size: i
         assert record.fault is None or record.fault in FAULTS
         layout = Layout.of(record, delimiter or ",")
         assert isinstance(layout, Layout) or layout
-        Layout([], ",").contact(record, None)
+        Layout([], ",").row(record, None)
 
 
 @given(st.lists(st.sampled_from(['"', '""', "a", ",", "\n", "\r", 'x,"y', " "]), max_size=80).map("".join))
@@ -123,3 +123,21 @@ def test_columns_have_meanings() -> None:
     assert Layout.column_at("/consent/at") == "consent_at"
     assert Layout.column_at("/consent/state") == "consent"
     assert Layout.column_at("") == ""
+
+
+@pytest.mark.parametrize(
+    ("cell", "groups"),
+    [("News", ["News"]), (" News ;Gold|News;; |", ["News", "Gold"]), ("", []), (" | ", []), ("a, b", ["a, b"])],
+)
+def test_a_row_names_its_groups(cell: str, groups: list[str]) -> None:
+    layout = Layout.of(Record(1, "phone\tGroups"), "\t")
+    assert isinstance(layout, Layout)
+    row = layout.row(Record(2, f"+15550000001\t{cell}"), None)
+    assert (row.contact, list(row.groups), row.faults) == ({"phone": "+15550000001"}, groups, [])
+
+
+def test_a_row_has_so_many_groups_and_their_names_are_so_long() -> None:
+    layout = Layout.of(Record(1, "phone,groups"), ",")
+    assert isinstance(layout, Layout)
+    faults = layout.row(Record(2, f"+15550000001,{'x' * 201}|{'|'.join(map(str, range(20)))}"), None).faults
+    assert [(fault.pointer, fault.code) for fault in faults] == [("/groups", "groups.too_many"), ("/groups", "field.too_long")]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from services.gateway.domain.number import Identity, change_faults, identity
-from services.gateway.payloads import ChangeNumber, ConnectNumber
-from shared.events.catalogue import Provider
+from services.gateway.payloads.numbers import ChangeNumber, ConnectNumber
+from shared.events.values import Provider
 
 CLOUD: dict[str, Any] = {
     "phone_number_id": "1001",

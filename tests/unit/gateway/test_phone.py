@@ -5,10 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phonenumbers import SUPPORTED_REGIONS, PhoneNumberFormat, PhoneNumberType, example_number, example_number_for_type, format_number
+from phonenumbers import (
+    SUPPORTED_REGIONS,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    example_number,
+    example_number_for_type,
+    format_number,
+)
 
-from services.gateway.domain.phone import is_region, parse_phone, spellings, zone_of
+from services.gateway.domain.phone import is_region, parse_phone, zone_of
 from services.gateway.domain.zones import is_zone
+from shared.phones import spellings
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.domain.rendering import (
+    MAX_FILLED,
     Fault,
     Named,
+    closest_language,
     filled,
     is_well_formed,
     lookup_for,
@@ -113,6 +116,36 @@ def test_limits_hold_for_what_was_filled_in() -> None:
     fault = rendered_fault({"type": "template", "template": template})
     assert fault is not None
     assert (fault.code, fault.pointer) == ("parameter.empty", "/template/components/0/parameters/1/text")
+
+
+def test_what_is_filled_in_cannot_grow_without_end() -> None:
+    parameter = {"type": "text", "text": "{{a}}" * 5_000}
+    content = {"type": "template", "template": {"components": [{"type": "body", "parameters": [parameter]}]}}
+    rendered, _ = filled(content, lookup_for(Named(variables={"a": "x" * 4_096}), {}, {}))
+    assert len(rendered["template"]["components"][0]["parameters"][0]["text"]) < MAX_FILLED + 5_000
+    fault = rendered_fault(rendered)
+    assert fault is not None
+    assert fault.code == "content.too_large"
+    rendered, _ = filled(text("{{a}}" * 800), lookup_for(Named(variables={"a": "x" * 4_096}), {}, {}))
+    fault = rendered_fault(rendered)
+    assert fault is not None
+    assert fault.code == "text.too_long"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "chosen"),
+    [
+        ("pt-BR", ["en", "pt", "pt_BR"], "pt_BR"),
+        ("pt-PT", ["en", "pt", "pt_BR"], "pt"),
+        ("zh-Hant-TW", ["zh_HANT", "zh"], "zh_HANT"),
+        ("PT", ["pt_BR"], None),
+        ("", ["en"], None),
+        (None, ["en"], None),
+        ("de", [], None),
+    ],
+)
+def test_a_language_is_chosen_by_itself_or_without_its_region(wanted: str | None, there: list[str], chosen: str | None) -> None:
+    assert closest_language(wanted, there) == chosen
 
 
 def test_braces_around_no_name_are_malformed() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.gateway.domain import webhook
 from services.gateway.domain.twilio import payload, sign, verify
 from services.gateway.domain.webhook import Reading
-from shared.events.catalogue import DeliveryStatus
+from shared.events.values import DeliveryStatus
 from shared.ids import MessageId
 
 AT: Final = datetime(2026, 11, 22, 10, 30, 15, 999, tzinfo=UTC)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.domain.webhook import account_ids, phone_number_ids, read
-from shared.events.catalogue import DeliveryStatus
+from shared.events.values import DeliveryStatus
 
 NUMBER = "106540352242922"
 AT = datetime(2026, 11, 20, 10, tzinfo=UTC)
