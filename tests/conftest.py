@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import redis
@@ -38,6 +39,34 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     servers = config.stash.get(SERVERS, None)
     if isinstance(servers, Servers):
         servers.close()
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test looks up a name or connects anywhere but on this machine; who tries fails."""
+    resolve, connect, connect_ex = socket.getaddrinfo, socket.socket.connect, socket.socket.connect_ex
+
+    def guarded_resolve(host: Any, *rest: Any, **more: Any) -> Any:
+        _refuse_outside(host)
+        return resolve(host, *rest, **more)
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        _refuse_outside(address if self.family == socket.AF_UNIX else address[0], self.family)
+        connect(self, address)
+
+    def guarded_ex(self: socket.socket, address: Any) -> int:
+        _refuse_outside(address if self.family == socket.AF_UNIX else address[0], self.family)
+        return connect_ex(self, address)
+
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_resolve)
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded_ex)
+
+
+def _refuse_outside(host: object, family: int = socket.AF_INET) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if family != socket.AF_UNIX and name not in {None, "", "localhost", "::1"} and not str(name).startswith("127."):
+        pytest.fail(f"a test wants to reach {name}, which is not on this machine")
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,14 @@ async def test_schemathesis_finds_no_answer_that_is_not_documented(platform: Pla
     assert int(tested[1]) == sum(len(methods) for methods in documented.values())
 
 
+async def test_no_number_can_be_connected_at_the_real_provider(api: Api) -> None:
+    """So that no test of this folder sends anything there, or reads templates."""
+    number = {"phone_number_id": "600000000000003", "waba_id": "600000000000004", "display_number": "+15550006667"}
+    secrets = {"access_token": "nobody's", "app_secret": "nobody's", "verify_token": "nobody's"}
+    status, body = await api.call("POST", "/api/numbers", {**number, **secrets})
+    assert (status, [fault["code"] for fault in body["errors"]]) == (422, ["provider.origin_not_allowed"])
+
+
 async def test_the_served_document_is_the_one_in_the_tree(api: Api) -> None:
     served = await api.get("/api/openapi.json")
     assert served == json.loads((ROOT / "docs" / "openapi.json").read_text())

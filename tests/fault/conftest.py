@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -20,8 +20,8 @@ class Scene:
         self.number_id = number_id
 
 
-async def open_scene(stack: AsyncExitStack, folder: Path, mode: str) -> Scene:
-    platform = Platform(folder, mode)
+async def open_scene(stack: AsyncExitStack, folder: Path, mode: str, settings: Mapping[str, str] | None = None) -> Scene:
+    platform = Platform(folder, mode, settings)
     stack.callback(platform.end)
     await platform.start()
     sandbox = Sandbox(f"{platform.run['gateway_url']}/api/webhooks/whatsapp")

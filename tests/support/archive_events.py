@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from shared.events.catalogue import (
-    DeliveryStatus,
     MessageCanceled,
     MessageDeferred,
     MessageFailed,
@@ -16,6 +15,7 @@ from shared.events.catalogue import (
     MessageStatusChanged,
     MessageUnsettled,
 )
+from shared.events.values import DeliveryStatus
 from shared.ids import MessageId, NumberId, TenantId, new_id
 
 NOON: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -22,6 +22,8 @@ from local.ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 UP_SECONDS: Final = 90.0
+_NOBODY_OUTSIDE: Final = {"CHASQUI_GATEWAY__PROVIDER_ORIGINS": "http://127.0.0.1:*"}
+"""Numbers at their provider's usual place are refused, so nobody's templates are read there and nothing is sent there."""
 FINAL_STATUSES: Final = frozenset({"read", "delivered", "sent", "failed", "canceled", "expired"})
 
 
@@ -83,7 +85,7 @@ class Platform:
         """The process, with its output appended to `output`; whether it comes up is the caller's to see."""
         self.folder.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CHASQUI_")}
-        environment |= {**self.ports, **self.settings, "CHASQUI_LOCAL__FOLDER": str(self.folder / "home")}
+        environment |= {**_NOBODY_OUTSIDE, **self.ports, **self.settings, "CHASQUI_LOCAL__FOLDER": str(self.folder / "home")}
         with self.output.open("ab") as output:
             process = self.process = subprocess.Popen(
                 [sys.executable, "-m", f"local.{self.mode}"],

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Outcome, Retry, Unknown
 from services.sender.provider.interface import Address
-from shared.events.catalogue import Provider
+from shared.events.values import Provider
 from shared.ids import MessageId
 
 ATTEMPT: Final = AttemptId(MessageId("msg_06b9q1k8g5t0v2c4d6e8f0g2h4"), 2)

@@ -23,7 +23,7 @@ from services.sender.provider.interface import Address, Request
 from services.sender.provider.routes import open_route
 from shared.auth.signatures import HEADER, verify
 from shared.clock import SystemClock
-from shared.events.catalogue import DeliveryStatus, Provider
+from shared.events.values import DeliveryStatus, Provider
 from shared.http.client import open_client
 from shared.ids import MessageId, new_id
 from tests.contract.sandbox.running import APP_SECRET, NUMBER, TOKEN, Client, running

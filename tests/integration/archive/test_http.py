@@ -16,9 +16,9 @@ from services.archive.app import build
 from services.archive.settings import ArchiveSecuritySettings, ArchiveSettings, Settings
 from shared.bus.memory import MemoryBus
 from shared.config import TelemetrySettings
-from shared.events.catalogue import DeliveryStatus
 from shared.events.codec import encode
 from shared.events.event import Event
+from shared.events.values import DeliveryStatus
 from shared.http.server import HttpServer
 from shared.ids import TenantId, new_id
 from shared.run import run

@@ -20,8 +20,8 @@ from services.archive.record import Recorder, prepare_months
 from services.archive.store import read
 from services.archive.store import record as store
 from shared.db.pool import Pool
-from shared.events.catalogue import DeliveryStatus
 from shared.events.event import Event
+from shared.events.values import DeliveryStatus
 from shared.ids import NumberId, TenantId, is_id, new_id
 from tests.support.archive_events import (
     NUMBER,

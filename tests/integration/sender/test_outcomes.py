@@ -12,17 +12,14 @@ from services.sender import reconcile
 from services.sender.domain.retry import RetryPolicy
 from services.sender.limits import LimitSettings
 from shared.events.catalogue import (
-    Gate,
     MessageConfirmed,
     MessageDeferred,
     MessageFailed,
     MessageSent,
     MessageUnsettled,
     NumberPaused,
-    OnUnknown,
-    Profile,
-    Tier,
 )
+from shared.events.values import Gate, OnUnknown, Profile, Tier
 from shared.ids import NumberId
 from shared.limits.breaker import BreakerPolicy, State
 from tests.integration.sender.scene import NUMBER, TENANT, refusing, released, scene

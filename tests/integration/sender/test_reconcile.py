@@ -20,14 +20,8 @@ from services.sender.store.attempts import Head, PutDown, Settled
 from services.sender.tell import event_of
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool, open_pool
-from shared.events.catalogue import (
-    MessageConfirmed,
-    MessageDeferred,
-    MessageReleased,
-    MessageSent,
-    MessageUnsettled,
-    OnUnknown,
-)
+from shared.events.catalogue import MessageConfirmed, MessageDeferred, MessageReleased, MessageSent, MessageUnsettled
+from shared.events.values import OnUnknown
 from shared.ids import MessageId, NumberId, TenantId, new_id
 from tests.support.database import Database
 from tests.support.told import silent_outbox, told

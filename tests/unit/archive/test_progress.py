@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.archive.domain.progress import EntryStatus, Outcome, add_up, height, progress_of
-from shared.events.catalogue import DeliveryStatus
+from shared.events.values import DeliveryStatus
 from tests.support.archive_events import canceled, deferred, failed, message_id, released, reported, sent, unsettled
 
 M = message_id()

@@ -12,7 +12,7 @@ from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import PauseNumber, Rejected
 from services.sender.provider.interface import Address, Request
 from services.sender.provider.routes import open_route
-from shared.events.catalogue import Provider
+from shared.events.values import Provider
 from shared.ids import MessageId
 
 ATTEMPT: Final = AttemptId(MessageId("msg_06b9q1k8g5t0v2c4d6e8f0g2h4"), 2)

@@ -18,7 +18,7 @@ from services.sender.domain.retry import (
     give_up,
     wait_seconds,
 )
-from shared.events.catalogue import Tier
+from shared.events.values import Tier
 
 POLICY = RetryPolicy()
 FAULT = Retry("provider.2")
