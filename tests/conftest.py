@@ -43,10 +43,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test looks up a name or connects anywhere but on this machine; who tries fails."""
+    """No test looks up a name or connects anywhere but on this machine; who tries fails. Names that are reserved for documents and
+    for being wrong (RFC 6761) do not exist, as they must not, without anybody being asked."""
     resolve, connect, connect_ex = socket.getaddrinfo, socket.socket.connect, socket.socket.connect_ex
 
     def guarded_resolve(host: Any, *rest: Any, **more: Any) -> Any:
+        if isinstance(host, str) and host.endswith((".invalid", ".example")):
+            raise socket.gaierror(socket.EAI_NONAME, "reserved")
         _refuse_outside(host)
         return resolve(host, *rest, **more)
 

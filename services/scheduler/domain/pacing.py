@@ -8,8 +8,8 @@ from typing import Final
 from services.scheduler.domain.run import Pacing
 
 BURST_SECONDS: Final = 2.0
-"""What was not used is kept for so long: a round that comes late loses nothing, and no minute has more than two seconds' worth
-above its limit."""
+"""What was not used is kept for so long: a round that comes late loses nothing, and no minute has more than two seconds' worth and
+one above its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def grow(pacing: Pacing, allowance: Allowance, elapsed: float) -> Allowance:
     """After `elapsed` more seconds of running."""
     elapsed = max(0.0, elapsed)
     end = allowance.seconds + elapsed
-    most = max(1.0, BURST_SECONDS * rate(pacing, end))
+    most = 1.0 + BURST_SECONDS * rate(pacing, end)  # one that is not whole yet, and what came since
     return Allowance(min(most, allowance.tokens + _area(pacing, allowance.seconds, end)), end)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.scheduler.domain.pacing import BURST_SECONDS, Allowance, grow, rate, wait
@@ -34,6 +34,7 @@ def test_no_more_goes_than_the_pace_and_one_burst(pacing: Pacing, waits: list[fl
 
 
 @given(paces, st.floats(0.01, 1.0), st.integers(1, 200))
+@example(Pacing(messages_per_minute=37), 1.0, 18)
 def test_a_run_that_is_looked_at_often_uses_all_of_its_pace(pacing: Pacing, every: float, rounds: int) -> None:
     allowance, gone = Allowance(), 0
     for _ in range(rounds):
