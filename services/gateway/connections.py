@@ -148,33 +148,10 @@ class Connections:
 
     def callback_url(self, row: asyncpg.Record) -> str | None:
         """Where the provider shall report on the number's messages, where it is told so with each of them."""
-        if row["provider"] != Provider.TWILIO:
-            return None
-        return twilio.callback_url(self.public_url, NumberId(row["id"]))
+        return _callback_url(row, self.public_url)
 
     def _tell(self, unit: Unit, row: asyncpg.Record) -> None:
-        unit.emit(
-            NumberConnected(
-                tenant_id=TenantId(row["tenant_id"]),
-                number_id=NumberId(row["id"]),
-                revision=row["revision"],
-                phone_number_id=row["phone_number_id"],
-                provider_url=row["provider_url"],
-                sealed_access_token=row["sealed_access_token"],
-                messages_per_second=row["messages_per_second"],
-                provider=Provider(row["provider"]),
-                account_id=row["waba_id"],
-                display_number=normalized_phone(row["display_number"]),
-                callback_url=self.callback_url(row),
-                profile=Profile(row["profile"]),
-                calls_per_hour=row["calls_per_hour"],
-                portfolio_id=row["portfolio_id"],
-                unique_users_per_day=row["unique_users_per_day"],
-                paused=row["paused_code"],
-                window_policy=WindowPolicy(row["window_policy"]),
-                connected_at=row["created_at"],
-            )
-        )
+        unit.emit(connected(row, self.public_url))
 
     def _seal(self, tenant_id: TenantId, number_id: str, name: str, secret: SecretStr) -> str:
         return self.sealer.seal(tenant_id, f"numbers.{name}", number_id, secret.get_secret_value())
@@ -203,3 +180,31 @@ def _invalid(*faults: FieldError) -> Rejected:
 
 def _url(value: HttpUrl) -> str:
     return str(value).rstrip("/")
+
+
+def connected(row: asyncpg.Record, public_url: str) -> NumberConnected:
+    """What the others are told of a number's record."""
+    return NumberConnected(
+        tenant_id=TenantId(row["tenant_id"]),
+        number_id=NumberId(row["id"]),
+        revision=row["revision"],
+        phone_number_id=row["phone_number_id"],
+        provider_url=row["provider_url"],
+        sealed_access_token=row["sealed_access_token"],
+        messages_per_second=row["messages_per_second"],
+        provider=Provider(row["provider"]),
+        account_id=row["waba_id"],
+        display_number=normalized_phone(row["display_number"]),
+        callback_url=_callback_url(row, public_url),
+        profile=Profile(row["profile"]),
+        calls_per_hour=row["calls_per_hour"],
+        portfolio_id=row["portfolio_id"],
+        unique_users_per_day=row["unique_users_per_day"],
+        paused=row["paused_code"],
+        window_policy=WindowPolicy(row["window_policy"]),
+        connected_at=row["created_at"],
+    )
+
+
+def _callback_url(row: asyncpg.Record, public_url: str) -> str | None:
+    return twilio.callback_url(public_url, NumberId(row["id"])) if row["provider"] == Provider.TWILIO else None

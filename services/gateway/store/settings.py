@@ -26,7 +26,7 @@ async def lock(connection: Connection, tenant_id: TenantId) -> TenantSettings:
         LOCK_SETTINGS, tenant_id, fresh.time_zone, _json(fresh.stop_words), _json(fresh.start_words)
     )
     assert row is not None
-    return _settings(row)
+    return read(row)
 
 
 async def update(connection: Connection, tenant_id: TenantId, settings: TenantSettings) -> TenantSettings:
@@ -40,16 +40,17 @@ async def update(connection: Connection, tenant_id: TenantId, settings: TenantSe
         _json(settings.start_words),
     )
     assert row is not None  # it is locked
-    return _settings(row)
+    return read(row)
 
 
 async def find(connection: Connection | Pool, tenant_id: TenantId) -> TenantSettings:
     """The tenant's settings; those of one who has chosen nothing where there are none."""
     row = await connection.fetchrow(SELECT_SETTINGS, tenant_id)
-    return TenantSettings() if row is None else _settings(row)
+    return TenantSettings() if row is None else read(row)
 
 
-def _settings(row: asyncpg.Record) -> TenantSettings:
+def read(row: asyncpg.Record) -> TenantSettings:
+    """The settings in a row."""
     return TenantSettings(
         revision=row["revision"],
         time_zone=row["time_zone"],

@@ -1,0 +1,38 @@
+"""Pages of all that others keep a copy of, whosever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from shared.db.pool import Connection
+from shared.db.queries import Queries
+
+sql = Queries(Path(__file__).with_name("retell.sql"))
+RETELL_NUMBERS: Final = sql["retell_numbers"]
+RETELL_SETTINGS: Final = sql["retell_settings"]
+RETELL_TEMPLATES: Final = sql["retell_templates"]
+RETELL_OPT_OUTS: Final = sql["retell_opt_outs"]
+
+Place = tuple[str, str]
+"""Tenant and id of the row that a page begins after."""
+
+
+async def numbers(connection: Connection, after: Place, limit: int) -> list[asyncpg.Record]:
+    return await connection.fetch(RETELL_NUMBERS, after[1], limit)
+
+
+async def settings(connection: Connection, after: Place, limit: int) -> list[asyncpg.Record]:
+    return await connection.fetch(RETELL_SETTINGS, after[0], limit)
+
+
+async def templates(connection: Connection, after: Place, limit: int) -> list[asyncpg.Record]:
+    """The providers'."""
+    return await connection.fetch(RETELL_TEMPLATES, *after, limit)
+
+
+async def opt_outs(connection: Connection, after: Place, limit: int) -> list[asyncpg.Record]:
+    """Contacts who do not want to be written to and have a phone number."""
+    return await connection.fetch(RETELL_OPT_OUTS, *after, limit)

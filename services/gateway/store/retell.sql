@@ -1,0 +1,21 @@
+-- name: retell_numbers
+-- Takes an id to begin after and a limit; returns numbers of all tenants.
+SELECT * FROM numbers WHERE id > $1 ORDER BY id LIMIT $2
+
+-- name: retell_settings
+-- Takes a tenant's id to begin after and a limit; returns what tenants have chosen.
+SELECT *, tenant_id AS id FROM tenant_settings WHERE tenant_id > $1 ORDER BY tenant_id LIMIT $2
+
+-- name: retell_templates
+-- Takes a tenant and an id to begin after and a limit; returns the providers' templates of all tenants.
+SELECT * FROM templates WHERE kind = 'whatsapp' AND (tenant_id, id) > ($1, $2) ORDER BY tenant_id, id LIMIT $3
+
+-- name: retell_opt_outs
+-- Takes a tenant and a contact's id to begin after and a limit; returns who does not want to be written to, with their phone numbers.
+SELECT contacts.tenant_id, contacts.id, consent, consent_scope, consent_source, consent_at, phone.value AS phone
+FROM contacts CROSS JOIN LATERAL (
+    SELECT value FROM contact_identifiers
+    WHERE contact_identifiers.tenant_id = contacts.tenant_id AND contact_id = contacts.id AND kind = 'phone' LIMIT 1
+) AS phone
+WHERE consent = 'opted_out' AND (contacts.tenant_id, contacts.id) > ($1, $2)
+ORDER BY contacts.tenant_id, contacts.id LIMIT $3

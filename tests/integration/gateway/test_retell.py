@@ -1,0 +1,47 @@
+"""What others keep a copy of can be told again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from services.gateway import retell
+from shared.events.catalogue import NumberConnected, TemplateChanged
+from shared.events.event import Event
+from tests.integration.gateway.serving import Gateway
+from tests.support.told import silent_outbox
+
+
+def essence(events: Sequence[Event]) -> list[str]:
+    own = {"event_id", "occurred_at", "traceparent", "changed_at"}
+    return sorted(f"{event.event_name} {event.model_dump_json(exclude=own)}" for event in events)
+
+
+@pytest.mark.parametrize("page", [1, 1_000])
+async def test_all_that_was_told_last_is_told_again(gateway: Gateway, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retell, "PAGE", page)
+    tenants = [await gateway.new_tenant("One"), await gateway.new_tenant("Other")]
+    numbers = {await gateway.connect(tenants[n // 2], f"100{n}") for n in range(4)}  # which takes what is told
+    for n, tenant in enumerate(tenants):
+        for phone in (f"+55119610{n}0000", f"+55119610{n}0001"):
+            contact = {"phone": phone, "consent": {"state": "opted_out"}}
+            assert (await gateway.call("POST", "/api/contacts", contact, tenant)).status == 201
+        assert (await gateway.call("POST", "/api/contacts", {"phone": "+4930123456"}, tenant)).status == 201
+        assert (await gateway.call("PATCH", "/api/settings", {"time_zone": "Europe/Berlin"}, tenant)).status == 200
+        await gateway.pool.execute(
+            "INSERT INTO templates (id, tenant_id, kind, account_id, name, language, status, held, status_at, category) "
+            "VALUES ('tpl_1', $1, 'whatsapp', '1', 'sale', 'en', 'PAUSED', 'template.paused', now(), 'marketing')",
+            tenant.tenant_id,
+        )
+    before = essence(await gateway.told())
+    assert await retell.retell(silent_outbox(gateway.pool, "gateway"), "http://127.0.0.1:8080") == {
+        "number.connected": 4,
+        "tenant.changed": 2,
+        "template.changed": 2,
+        "contact.consent_changed": 8,
+    }
+    again = await gateway.told()
+    assert {event.number_id for event in again if isinstance(event, NumberConnected)} == numbers
+    assert [event.held for event in again if isinstance(event, TemplateChanged)] == ["template.paused"] * 2
+    assert essence([event for event in again if not isinstance(event, NumberConnected | TemplateChanged)]) == before
