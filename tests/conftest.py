@@ -10,11 +10,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import hypothesis
 import pytest
 import redis
 
 from tests.support.database import Database, cloned_database
 from tests.support.servers import VALKEY_DATABASES, Asking, Servers, ServersElsewhere, need
+
+hypothesis.settings.register_profile("chasqui", deadline=None)  # how long an example takes is the machine's affair
+hypothesis.settings.load_profile("chasqui")
 
 SERVERS: Final = pytest.StashKey[Asking]()
 
