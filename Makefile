@@ -26,7 +26,7 @@ run-%: bootstrap-run ## run one service: gateway, scheduler, sender, archive or 
 	@local/foreground.sh $(PY) -m services.$*
 
 tenant: bootstrap-run ## make a tenant and its key in the run or stack that is up: NAME=Acme
-	@$(PY) -m local.tenant "$(NAME)"
+	@$(PY) -m local.tenant "$$NAME"
 
 migrate: bootstrap-run ## bring the schemas of CHASQUI_MIGRATE__URL up to date
 	@$(PY) -m shared.db.migrate
@@ -69,4 +69,4 @@ clean: ## remove .venv and caches; data under .chasqui/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup bootstrap-run run stack migrate test verify lint types arch format docs lock bench clean
+.PHONY: help setup bootstrap-run run stack tenant migrate test verify lint types arch format docs lock bench clean
