@@ -15,11 +15,12 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
+from services.gateway.domain.consent import Word
 from services.gateway.domain.phone import parse_phone, zone_of
 from services.gateway.domain.rendering import Fault
 from services.gateway.domain.segment import AnyOf, Node, parse
 from services.gateway.store import audience as store
-from services.gateway.store import segments
+from services.gateway.store import kept_opt_outs, segments
 from shared.db.pool import Connection
 from shared.errors import FieldError
 from shared.events.values import Audience, Consent, ConsentScope, NamedRecipient
@@ -145,6 +146,8 @@ async def _named(
     connection: Connection, tenant_id: TenantId, entries: Sequence[tuple[str, NamedRecipient]], default_zone: str
 ) -> list[Member]:
     known = {row["phone"]: row for row in await store.by_phone(connection, tenant_id, [phone for phone, _ in entries])}
+    strangers = [phone for phone, _ in entries if phone not in known and _parsed(phone) is not None]
+    kept = await kept_opt_outs.kept(connection, tenant_id, strangers)
     members: list[Member] = []
     for phone, recipient in entries:
         row = known.get(phone)
@@ -153,7 +156,7 @@ async def _named(
         elif _parsed(phone) is None:
             members.append(Member(None, recipient.to, default_zone, variables=recipient.variables, fault=INVALID_PHONE))
         else:
-            members.append(Member(None, phone, zone_of(phone) or default_zone, variables=recipient.variables))
+            members.append(_stranger(phone, kept.get(phone), default_zone, recipient.variables))
     return members
 
 
@@ -183,6 +186,15 @@ async def _contacts(
     members = [_member(row, default_zone) for row in rows if row["contact_id"] is not None and row["phone"] not in named]
     last = rows[-1]["id"] if len(rows) == limit else until
     return Page(members, None if last is None else f"{len(named)}:{last}")
+
+
+def _stranger(phone: str, kept: Word | None, default_zone: str, variables: Mapping[str, str]) -> Member:
+    """Somebody who is no contact, or no longer: the opt-out of those who were erased is kept."""
+    zone = zone_of(phone) or default_zone
+    if kept is None:
+        return Member(None, phone, zone, variables=variables)
+    fault = OPTED_OUT if kept.scope is ConsentScope.ALL else None
+    return Member(None, phone, zone, consent=kept.consent, consent_scope=kept.scope, variables=variables, fault=fault)
 
 
 def _member(row: asyncpg.Record, default_zone: str, variables: Mapping[str, str] = _NONE_GIVEN) -> Member:

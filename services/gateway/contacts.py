@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -18,11 +18,12 @@ import asyncpg
 from services.gateway.domain.consent import Word
 from services.gateway.domain.contact import Change, Contact, Identifier, changed
 from services.gateway.store import contacts as store
+from services.gateway.store import kept_opt_outs
 from shared.bus.outbox import Unit
 from shared.db.pool import Connection
 from shared.errors import FieldError, Rejected
 from shared.events.catalogue import ContactConsentChanged
-from shared.events.values import Consent
+from shared.events.values import Consent, ConsentScope
 from shared.ids import TenantId, new_id
 from shared.phones import spellings
 from shared.telemetry.tracing import current_traceparent
@@ -64,9 +65,11 @@ _CONFLICT: Final = FieldError("", "contact.conflict", "its identifiers belong to
 
 @dataclass(slots=True)
 class _Draft:
-    """Contacts on the table: as they were found, as they are, who is called what, and what they have said."""
+    """Contacts on the table: as they were found, as they are, who is called what, and what they have said. `kept`: by phone
+    number, the opt-outs of those who were erased."""
 
     before: dict[str, Contact]
+    kept: Mapping[str, Word]
     present: dict[str, Contact] = field(init=False)
     owners: dict[Identifier, str] = field(init=False)
     words: list[store.Spoken] = field(default_factory=list)
@@ -86,12 +89,14 @@ class _Draft:
 
     def change(self, contact: Contact, change: Change, now: datetime) -> Result:
         """One item, to this contact; nobody else has the names that it brings."""
-        after = changed(contact, change, now)
+        phone, kept = change.identifiers.get("phone"), None
+        if phone is not None and phone != contact.identifiers.get("phone"):
+            kept = self.kept.get(phone)
+        heard = contact if kept is None else replace(contact, standing=contact.standing.heard(kept))
+        after = changed(heard, change, now)
         if isinstance(after, list):
             return after
-        word = change.word_for(contact)
-        if word is not None:
-            self.words.append((contact.id, word))
+        self.words += [(contact.id, word) for word in (kept, change.word_for(heard)) if word is not None]
         is_new = contact.id not in self.present
         if not is_new and after == contact:
             return Done(contact.id, Outcome.UNCHANGED)
@@ -116,7 +121,8 @@ async def upsert(
         try:
             # A try that fails gives its locks back: the next one takes its own in their order.
             async with unit.connection.transaction():
-                draft = _Draft({one.id: one for one in await store.lock_called(unit.connection, tenant_id, names)})
+                found = await store.lock_called(unit.connection, tenant_id, names)
+                draft = await _laid_out(unit.connection, tenant_id, found, names)
                 results = await _applied(draft, items, now)
                 told = await _write(unit.connection, tenant_id, draft, channel, now)
         except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
@@ -139,7 +145,7 @@ async def create(unit: Unit, tenant_id: TenantId, change: Change, *, now: dateti
     """A contact that is not there yet; its id. Raises `Rejected` 409 where an identifier is taken, 422 for faults."""
     if await store.lock_called(unit.connection, tenant_id, change.names):
         raise _exists()
-    draft = _Draft({})
+    draft = await _laid_out(unit.connection, tenant_id, (), change.names)
     result = draft.apply(change, now)
     if isinstance(result, list):
         raise rejected(result)
@@ -155,7 +161,7 @@ async def change_one(unit: Unit, tenant_id: TenantId, contact_id: str, change: C
     contact = await store.lock(unit.connection, tenant_id, contact_id)
     if contact is None:
         return False
-    draft = _Draft({contact_id: contact})
+    draft = await _laid_out(unit.connection, tenant_id, [contact], change.names)
     result = draft.change(contact, change, now)
     if isinstance(result, list):
         raise rejected(result)
@@ -168,10 +174,24 @@ async def change_one(unit: Unit, tenant_id: TenantId, contact_id: str, change: C
 
 async def erase(unit: Unit, tenant_id: TenantId, contact_id: str) -> Sequence[str] | None:
     """Forget the person. Returns the groups they were in; None where there is no such contact. That a phone number has opted out
-    stays known to those who send."""
-    if await store.lock(unit.connection, tenant_id, contact_id) is None:
+    is kept, so that whoever comes back with it is not written to."""
+    contact = await store.lock(unit.connection, tenant_id, contact_id)
+    if contact is None:
         return None
+    phone, word = contact.identifiers.get("phone"), contact.standing.word
+    if phone is not None and word is not None and word.consent is Consent.OPTED_OUT:
+        await kept_opt_outs.keep(unit.connection, tenant_id, phone, word)
     return await store.erase(unit.connection, tenant_id, contact_id)
+
+
+async def _laid_out(
+    connection: Connection, tenant_id: TenantId, found: Sequence[Contact], names: Iterable[Identifier]
+) -> _Draft:
+    """Locked contacts, and what is kept of the numbers that they have or are to have. Read behind the locks: an erasure that they
+    waited for is seen."""
+    phones = {value for kind, value in names if kind == "phone"}
+    phones.update(phone for one in found if (phone := one.identifiers.get("phone")) is not None)
+    return _Draft({one.id: one for one in found}, await kept_opt_outs.kept(connection, tenant_id, phones))
 
 
 async def _write(
@@ -199,7 +219,20 @@ async def _write(
     await store.update(connection, tenant_id, former, now)
     await store.rename(connection, tenant_id, gone, named)
     await store.record(connection, tenant_id, draft.words)
+    if draft.kept and (ended := [phone for one in (*new, *former) if (phone := _opted_in_again(one, draft.kept)) is not None]):
+        await kept_opt_outs.forget(connection, tenant_id, ended)
     return await _told(tenant_id, before, (*new, *former), channel, now)
+
+
+def _opted_in_again(contact: Contact, kept: Mapping[str, Word]) -> str | None:
+    """The contact's number, where an opt-out was kept of it that its opt-in ends."""
+    phone, word = contact.identifiers.get("phone"), contact.standing.word
+    former = None if phone is None else kept.get(phone)
+    if former is None or word is None or word.consent is not Consent.OPTED_IN:
+        return None
+    # Kept longer than needed harms nobody: an opt-in to marketing alone may be of a contact that was there before.
+    is_of_all = word.scope is ConsentScope.ALL or former.scope is ConsentScope.MARKETING
+    return phone if is_of_all and word.at > former.at else None
 
 
 def _names(contacts: Iterable[Contact]) -> dict[Identifier, str]:

@@ -15,7 +15,7 @@ from shared.clock import Clock
 from shared.db.pool import Pool
 from shared.errors import FieldError
 from shared.events.values import Provider
-from shared.ids import NumberId, TenantId
+from shared.ids import NumberId, TenantId, is_id
 
 log = structlog.get_logger(__name__)
 
@@ -103,7 +103,11 @@ class NumberDirectory:
 
 def _choice(wanted: str | None, ids: Sequence[str]) -> NumberId | FieldError:
     if wanted is not None:
-        return NumberId(wanted) if wanted in ids else FieldError("/from", "number.unknown", "is not a number of yours")
+        if wanted in ids:
+            return NumberId(wanted)
+        is_one = is_id(wanted, "num")
+        detail = "is not a number of yours" if is_one else "must be the id of a number (`num_…`), as GET /api/numbers has it"
+        return FieldError("/from", "number.unknown", detail)
     if len(ids) == 1:
         return NumberId(ids[0])
     if ids:

@@ -16,6 +16,7 @@ from services.gateway.domain.rendering import (
     closest_language,
     filled,
     lookup_for,
+    malformed_errors,
     missing_fault,
     names_in,
     rendered_fault,
@@ -103,8 +104,12 @@ async def prepare(
     for one in said:
         faults = parameter_faults(known, one.content)
         if faults:
-            return Fault(faults[0].code, f"{faults[0].pointer}: {faults[0].detail}", faults[0].pointer)
+            return _fault(faults)
     return Renderer(run_id, said, [variant.weight for variant in variants])
+
+
+def _fault(faults: Sequence[FieldError]) -> Fault:
+    return Fault(faults[0].code, f"{faults[0].pointer}: {faults[0].detail}", faults[0].pointer)
 
 
 async def _templates(
@@ -138,12 +143,14 @@ def _said(
         if known is None:
             kind = "draft" if variant.message_id.startswith("drf_") else "message"
             return Fault(f"{kind}.unknown", f"there is no such {kind}", "/message_id")
-        return Said(known, variant.variables, {}, is_literal=not variant.message_id.startswith("drf_"))
+        is_draft = variant.message_id.startswith("drf_")
+        malformed = malformed_errors(known) if is_draft else []
+        return _fault(malformed) if malformed else Said(known, variant.variables, {}, is_literal=not is_draft)
     if variant.content is None:
         return Fault("content.missing", "one of content, template_id and message_id is needed", "/content")
     checked = checked_content(variant.content)
     if isinstance(checked, list):
-        return Fault(checked[0].code, f"{checked[0].pointer}: {checked[0].detail}", checked[0].pointer)
+        return _fault(checked)
     return Said(checked, variant.variables, {})
 
 
@@ -181,4 +188,5 @@ def content_of(body: ContentBody) -> Content | list[FieldError]:
     part = body.text if body.type == "text" else body.template
     if faults or part is None:
         return faults
-    return {"type": body.type, body.type: part.model_dump(mode="json", exclude_none=True)}
+    content = {"type": body.type, body.type: part.model_dump(mode="json", exclude_none=True)}
+    return malformed_errors(content) or content

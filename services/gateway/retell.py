@@ -28,7 +28,7 @@ from shared.db.pool import Connection, open_pool
 from shared.events.catalogue import ContactConsentChanged, TemplateChanged, TenantChanged
 from shared.events.event import Event
 from shared.events.values import Consent, ConsentScope
-from shared.ids import TenantId
+from shared.ids import TenantId, new_id
 from shared.phones import spellings
 
 PAGE: Final = 1_000
@@ -45,6 +45,7 @@ async def retell(outbox: Outbox, public_url: str) -> Counter[str]:
         (store.settings, _settings),
         (store.templates, _template),
         (store.opt_outs, _opt_out),
+        (store.kept_opt_outs, _kept_opt_out),
     )
     for page_after, events_of in kinds:
         after: Place | None = ("", "")
@@ -91,6 +92,20 @@ def _opt_out(row: asyncpg.Record) -> Iterable[Event]:
             scope=ConsentScope(row["consent_scope"]),
             source=row["consent_source"],
             changed_at=row["consent_at"],
+        )
+
+
+def _kept_opt_out(row: asyncpg.Record) -> Iterable[Event]:
+    contact_id = new_id("ctc")  # nobody's: who it was is forgotten
+    for phone in spellings(row["phone"]):
+        yield ContactConsentChanged(
+            tenant_id=TenantId(row["tenant_id"]),
+            contact_id=contact_id,
+            phone=phone,
+            consent=Consent.OPTED_OUT,
+            scope=ConsentScope(row["scope"]),
+            source=row["source"],
+            changed_at=row["at"],
         )
 
 

@@ -88,7 +88,7 @@ class Contact:
 class Change:
     """What a request says of a contact. A field that is not there stays as it is, None takes it away; attributes one by one.
 
-    `is_timed` False: nobody said when the word was given, its time is only when it came.
+    `is_timed` False: nobody said when the word was given, its time is only when it came. `time_pointer` is where a request has it.
     """
 
     identifiers: Mapping[Kind, str | None] = field(default_factory=dict)
@@ -96,6 +96,7 @@ class Change:
     attributes: Mapping[str, Scalar | None] = field(default_factory=dict)
     word: Word | None = None
     is_timed: bool = True
+    time_pointer: str = "/consent/at"
 
     @property
     def names(self) -> Sequence[Identifier]:
@@ -123,7 +124,7 @@ def changed(contact: Contact, change: Change, now: datetime) -> Contact | list[F
         if len(attributes) > MAX_ATTRIBUTES:
             faults.append(FieldError("/attributes", "contact.too_many_attributes", f"a contact has {MAX_ATTRIBUTES} at most"))
     if change.word is not None and change.word.at > now + CLOCK_SKEW:
-        faults.append(FieldError("/consent/at", "time.in_future", "must not lie in the future"))
+        faults.append(FieldError(change.time_pointer, "time.in_future", "must not lie in the future"))
     if faults:
         return faults
     word = change.word_for(contact)

@@ -70,14 +70,9 @@ def identity(provider: Provider, wish: Wish) -> Identity | list[FieldError]:
     ]
     faults += surplus(provider, wish)
     shown, phone_number_id = wish.display_number, wish.phone_number_id
-    if provider is Provider.TWILIO:
-        phone = normalized_phone(shown)
-        if phone is None:
-            faults.append(
-                FieldError("/display_number", "phone.invalid", "must be the number with + and country code: Twilio's `From`")
-            )
-        else:
-            shown, phone_number_id = phone, phone_number_id or phone.removeprefix("+")
+    faults += _display_faults(provider, shown)
+    if provider is Provider.TWILIO and (phone := normalized_phone(shown)) is not None:
+        shown, phone_number_id = phone, phone_number_id or phone.removeprefix("+")
     account_id = wish.account_id if provider is Provider.TWILIO else wish.waba_id
     if faults or phone_number_id is None or account_id is None:
         return faults
@@ -98,8 +93,18 @@ def change_faults(provider: Provider, body: Any) -> list[FieldError]:
         faults.append(
             FieldError("/access_token", "field.missing", "must come with provider_url: a stored token is sent to no new place")
         )
-    if provider is Provider.TWILIO and body.display_number is not None and normalized_phone(body.display_number) is None:
-        faults.append(
-            FieldError("/display_number", "phone.invalid", "must be the number with + and country code: Twilio's `From`")
-        )
+    if body.display_number is not None:
+        faults += _display_faults(provider, body.display_number)
     return faults
+
+
+def _display_faults(provider: Provider, shown: str) -> Iterator[FieldError]:
+    """Meta shows numbers without the plus sign too; Twilio's `From` has it."""
+    if provider is Provider.TWILIO:
+        if normalized_phone(shown) is None:
+            detail = "must be the number with + and country code: Twilio's `From`"
+            yield FieldError("/display_number", "phone.invalid", detail)
+    elif normalized_phone(f"+{shown.strip().removeprefix('+')}") is None:
+        yield FieldError(
+            "/display_number", "phone.invalid", "must be the phone number with its country code, as in +15550783881"
+        )

@@ -29,6 +29,8 @@ _READ: Final = frozenset(
 )  # fmt: skip
 """Members whose text may hold variables. Names, languages, types and ids say what the message is: they stay as they are."""
 
+MALFORMED: Final = "holds {{ without the name of a variable and }}"
+
 Lookup = Callable[[str], str | None]
 """A variable's value; None where it has none."""
 
@@ -77,20 +79,34 @@ def names_in(value: Any) -> Iterator[str]:
 
 def _texts(value: Any, key: str) -> Iterator[str]:
     """What people read of a content."""
+    return (text for _, text in _places(value, key, ""))
+
+
+def _places(value: Any, key: str, pointer: str) -> Iterator[tuple[str, str]]:
+    """The same, each with its place."""
     if isinstance(value, str):
         if key in _READ:
-            yield value
+            yield pointer, value
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from _texts(inner, name)
+            yield from _places(inner, name, f"{pointer}/{name}")
     elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner, key)
+        for index, inner in enumerate(value):
+            yield from _places(inner, key, f"{pointer}/{index}")
 
 
 def is_well_formed(text: str) -> bool:
     """False where braces open that no variable's name fills: somebody meant one."""
     return "{{" not in _VARIABLE.sub("", text)
+
+
+def malformed_errors(content: Content) -> list[FieldError]:
+    """A fault for each text of a content that is not well-formed: it would go out as it stands."""
+    return [
+        FieldError(pointer, "template.malformed", MALFORMED)
+        for pointer, text in _places(content, "", "")
+        if "{{" in text and not is_well_formed(text)
+    ]
 
 
 def filled(content: Content, lookup: Lookup) -> tuple[Content, list[str]]:

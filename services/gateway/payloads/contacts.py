@@ -95,7 +95,7 @@ AttributeName = Annotated[
 ]
 AttributeText = Annotated[str, StringConstraints(max_length=500)]
 AttributeValue = Annotated[AttributeText | bool | int | float, AfterValidator(_scalar)]
-ConsentWord = Literal[Consent.OPTED_IN, Consent.OPTED_OUT]
+ConsentWord = Literal["opted_in", "opted_out"]
 
 
 class GivenConsent(Body):

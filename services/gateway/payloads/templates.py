@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from services.gateway.domain.rendering import NAME_PATTERN, is_well_formed
+from services.gateway.domain.rendering import MALFORMED, NAME_PATTERN, is_well_formed
 from services.gateway.payloads.body import Body, PageQuery
 from services.gateway.payloads.messages import MessageContent, TemplatePart, TextPart, VariableValue
 from shared.personal import Model, Personal
@@ -21,7 +21,7 @@ TemplateName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9
 
 def _well_formed(body: str) -> str:
     if not is_well_formed(body):
-        raise PydanticCustomError("template.malformed", "holds {{ without the name of a variable and }}")
+        raise PydanticCustomError("template.malformed", MALFORMED)
     return body
 
 

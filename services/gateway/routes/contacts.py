@@ -136,8 +136,10 @@ class ContactRoutes:
                 "Erase a contact",
                 TAG,
                 responses={204: None, 404: Problem},
-                description="Erases what is known of the person, their groups and the history of their consent included. A phone "
-                "number that has opted out stays opted out.",
+                description="Erases what is known of the person, their groups and the history of their consent included. Of one "
+                "who has opted out the phone number is kept, with what they opted out of, when, and where that came from, so that "
+                "nobody who said stop is written to: a contact that is made with this number later starts opted out, until an "
+                "opt-in that is later than the opt-out.",
             ),
             Route(
                 "POST",
@@ -275,7 +277,8 @@ class ContactRoutes:
         async def effect(unit: Unit) -> tuple[int, bytes]:
             now = self._clock.now()
             if isinstance(body, OptIn):
-                change = Change(word=Word(consent, body.scope, body.at or now, body.source or Channel.API))
+                word = Word(consent, body.scope, body.at or now, body.source or Channel.API)
+                change = Change(word=word, time_pointer="/at")
             else:
                 change = body.change(Channel.API, now)
             if not await contacts.change_one(unit, tenant_id, contact_id, change, now=now):

@@ -15,6 +15,7 @@ RETELL_NUMBERS: Final = sql["retell_numbers"]
 RETELL_SETTINGS: Final = sql["retell_settings"]
 RETELL_TEMPLATES: Final = sql["retell_templates"]
 RETELL_OPT_OUTS: Final = sql["retell_opt_outs"]
+RETELL_KEPT_OPT_OUTS: Final = sql["retell_kept_opt_outs"]
 
 Place = tuple[str, str]
 """Tenant and id of the row that a page begins after."""
@@ -36,3 +37,8 @@ async def templates(connection: Connection, after: Place, limit: int) -> list[as
 async def opt_outs(connection: Connection, after: Place, limit: int) -> list[asyncpg.Record]:
     """Contacts who do not want to be written to and have a phone number."""
     return await connection.fetch(RETELL_OPT_OUTS, *after, limit)
+
+
+async def kept_opt_outs(connection: Connection, after: Place, limit: int) -> list[asyncpg.Record]:
+    """Of contacts that were erased; a row's id is the phone number."""
+    return await connection.fetch(RETELL_KEPT_OPT_OUTS, *after, limit)

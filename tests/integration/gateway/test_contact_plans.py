@@ -30,6 +30,8 @@ FILL: Final = """
     SELECT 'imp_' || n, 'tnt', 'completed', '[]', '', ',', now() FROM generate_series(1, 5000) n;
     INSERT INTO contact_consents (tenant_id, contact_id, at, scope, consent, source)
     SELECT 'tnt_' || n % 2, 'ctc_' || n, now(), 'all', 'opted_in', 'api' FROM generate_series(1, 20000) n;
+    INSERT INTO kept_opt_outs
+    SELECT 'tnt_' || n % 2, '+1555' || n, 'all', now(), 'api' FROM generate_series(1, 20000) n;
     INSERT INTO contact_import_chunks SELECT 'imp_' || n % 100, n, '' FROM generate_series(1, 20000) n;
     INSERT INTO contact_import_errors SELECT 'imp_1', n, 0, '', 'c', 'd' FROM generate_series(1, 20000) n;
     ANALYZE;
@@ -48,6 +50,8 @@ FILL: Final = """
         ("contacts", "select_contacts_by_name", ("tnt_1", "", "", 50, "na", "nb", None), "contacts_name"),
         ("contacts", "select_contacts_updated", ("tnt_1", NOW, "~", 50, None), "contacts_updated"),
         ("contacts", "select_consents", ("tnt_1", "ctc_1", NOW, "", "", 50), "contact_consents_pkey"),
+        ("kept_opt_outs", "select_kept_opt_outs", ("tnt_1", ["+15551"]), "kept_opt_outs_pkey"),
+        ("kept_opt_outs", "forget_opt_outs", ("tnt_1", ["+15551"]), "kept_opt_outs_pkey"),
         ("contacts", "erase_contact", ("tnt_1", "ctc_1"), "contacts_pkey"),
         ("contact_imports", "lock_open_import", (), "contact_imports_open"),
         ("contact_imports", "take_chunk", ("imp_1", None), "contact_import_chunks_pkey"),

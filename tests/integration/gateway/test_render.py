@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from services.gateway.domain.rendering import Fault, Named
@@ -98,6 +99,19 @@ async def test_what_is_not_there_or_not_right_is_a_fault_of_the_whole(gateway: G
     assert await said(gateway, tenant, Variant(content={"type": "text", "text": {"body": "x", "more": 1}})) == "field.unknown"
     assert await said(gateway, tenant, Variant(content={"type": "image", "image": {}})) == "field.choice"
     assert isinstance(await prepared(gateway, tenant), Fault)
+
+
+@pytest.mark.parametrize("body", ["{{first name}}", "Hi {{name}", "{{", "{{name}} {{}}"])
+async def test_braces_around_no_name_go_out_to_nobody(gateway: Gateway, body: str) -> None:
+    tenant = await gateway.new_tenant()
+    fault = await prepared(gateway, tenant, Variant(content=text("fine")), Variant(content=text(body)))
+    assert fault == Fault("template.malformed", "/text/body: holds {{ without the name of a variable and }}", "/text/body")
+    draft_id = await made(gateway, tenant, "/api/drafts", text("fine"))
+    answer = await gateway.call("PATCH", f"/api/drafts/{draft_id}", text(body), tenant)
+    assert [(error["pointer"], error["code"]) for error in answer.body["errors"]] == [("/text/body", "template.malformed")]
+    older = orjson.dumps(text(body)).decode()
+    await gateway.pool.execute("UPDATE drafts SET content = $2 WHERE id = $1", draft_id, older)
+    assert await said(gateway, tenant, Variant(message_id=draft_id)) == "template.malformed"
 
 
 @pytest.mark.parametrize(("value", "code"), [("x" * 5000, "text.too_long"), ("", "text.empty")])

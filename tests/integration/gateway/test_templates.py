@@ -149,6 +149,7 @@ async def test_a_draft_is_kept_changed_listed_and_deleted(gateway: Gateway) -> N
             "field.surplus",
         ),
         ({"type": "text", "text": {"body": ""}}, "/text/body", "field.too_short"),
+        ({"type": "text", "text": {"body": "Hi {{first name}}"}}, "/text/body", "template.malformed"),
         ({"type": "image"}, "/type", "field.choice"),
         ({**TEXT, "to": "+15551234567"}, "/to", "field.unknown"),
         (

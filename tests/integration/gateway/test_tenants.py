@@ -133,4 +133,7 @@ async def test_a_tenant_sees_and_changes_nothing_of_another(gateway: Gateway) ->
         assert (await gateway.call(method, path, body, other)).status == 404, path
     answer = await gateway.call("POST", "/api/messages", {"to": "+15551234567", "text": {"body": "x"}, "from": number}, other)
     assert (answer.status, answer.body["errors"][0]["code"]) == (422, "number.unknown")
+    own = {"to": "+15551234567", "text": {"body": "x"}, "from": "+15550783881"}
+    answer = await gateway.call("POST", "/api/messages", own, one)
+    assert "`num_…`" in answer.body["errors"][0]["detail"]
     assert await gateway.told() == []

@@ -55,6 +55,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "/display_number": "phone.invalid",
     }
     assert named({**CLOUD, "account_id": SID}) == {"/account_id": "field.surplus"}
+    assert named({**CLOUD, "display_number": "x"}) == {"/display_number": "phone.invalid"}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         (Provider.CLOUD_API, {"app_secret": "x", "verify_token": "y"}, {}),
         (Provider.TWILIO, {"app_secret": "x", "verify_token": "y"}, {"/app_secret", "/verify_token"}),
         (Provider.TWILIO, {"display_number": "Support"}, {"/display_number"}),
-        (Provider.CLOUD_API, {"display_number": "Support"}, {}),
+        (Provider.CLOUD_API, {"display_number": "Support"}, {"/display_number"}),
+        (Provider.CLOUD_API, {"display_number": "1 555-078-3881"}, {}),
         (Provider.TWILIO, {"provider_url": "https://api.twilio.com"}, {"/access_token"}),
         (Provider.TWILIO, {"provider_url": "https://api.twilio.com", "access_token": "new"}, {}),
     ],
