@@ -1,4 +1,4 @@
-"""What can be wrong with the parts that the bodies of schedules and campaigns share."""
+"""What can be wrong with schedules and campaigns alike: with the parts that their bodies share, and with their state."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def refuse(faults: Sequence[FieldError]) -> None:
         first = f"{faults[0].pointer} {faults[0].detail}"
         detail = f"{first}." if len(faults) == 1 else f"{first}; {len(faults) - 1} more in errors."
         raise Rejected(Code.REQUEST_INVALID, detail, errors=list(faults))
+
+
+def wrong_state(what: str, state: str, fitting: Sequence[str], action: str) -> Rejected:
+    """A schedule or campaign is in no state for the action."""
+    *others, last = fitting
+    states = f"{', '.join(others)} or {last}" if others else last
+    return Rejected(f"{what}.wrong_state", f"To {action} a {what}, it must be {states}; this one is {state}.", 409)
 
 
 def part_faults(kind: str, text: TextToSay | None, template: TemplateToSay | None, pointer: str) -> Iterator[FieldError]:

@@ -65,7 +65,10 @@ async def progress(connection: Connection | Pool, campaign: Campaign, now: datet
             begun = max(row["since"], campaign.first_due_at or row["since"])
             seconds = (now - begun).total_seconds()
             rate = (found.sent + found.failed - row["base_sent"]) / seconds * 60 if seconds >= SHORTEST_SECONDS else None
-        end = await _end(connection, campaign, row, found.pending + found.outstanding, now)
+        waiting = found.pending + found.outstanding
+        unknown = await store.unknown_outcomes(connection, campaign.run.id) if found.outstanding else 0
+        if waiting > unknown or not waiting:
+            end = await _end(connection, campaign, row, waiting - unknown, now)
     return Progress(
         **_counted(found), messages_per_minute=None if rate is None else round(max(0.0, rate), 1), estimated_end_at=end
     )

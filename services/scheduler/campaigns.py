@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from services.scheduler.body_faults import refuse
+from services.scheduler.body_faults import refuse, wrong_state
 from services.scheduler.campaign_draft import faults_of, lacks_of, spec_of, start_of
 from services.scheduler.domain.campaign import Action, Campaign, CampaignState, Change, Run, states_for
 from services.scheduler.domain.run import RunKind, RunState
@@ -160,8 +160,7 @@ async def _locked(unit: Unit, asker: Asker, campaign_id: str, action: Action) ->
         raise unknown()
     state = campaign.state(asker.now)
     if state not in states_for(action):
-        fitting = " or ".join(states_for(action))
-        raise Rejected("campaign.wrong_state", f"The campaign is {state}; it must be {fitting} to {action} it.", 409)
+        raise wrong_state("campaign", state, states_for(action), action)
     return campaign
 
 

@@ -84,8 +84,10 @@ async def dispatch(outbox: Outbox) -> bool:
         if not rows:
             return False
         now: datetime = rows[0]["now"]
-        weights = await store.weigh(unit.connection, rows)
-        runs = [_run(row, weights[row["id"]], now) for row in rows]
+        terms = {row["id"]: RunTerms.model_validate_json(row["terms"]) for row in rows}
+        paced = {run_id for run_id, of_run in terms.items() if of_run.pacing is not None}
+        weights = await store.weigh(unit.connection, rows, paced)
+        runs = [_run(row, terms[row["id"]], weights[row["id"]], now) for row in rows]
         await _take_back(unit, runs)
         await _hand_out(unit, [run for run in runs if run.step.quota], now)
         await store.tend(unit.connection, [_tended(run, now) for run in runs])
@@ -103,12 +105,12 @@ async def fold(outbox: Outbox) -> bool:
         return await store.fold(unit.connection, limit=FOLD_LIMIT) == FOLD_LIMIT
 
 
-def _run(row: asyncpg.Record, weight: store.Weight, now: datetime) -> _Run:
+def _run(row: asyncpg.Record, terms: RunTerms, weight: store.Weight, now: datetime) -> _Run:
     standing = Standing(
         state=RunState(row["state"]),
         since=row["since"],
         is_expanded=row["is_expanded"],
-        terms=RunTerms.model_validate_json(row["terms"]),
+        terms=terms,
         pending=weight.pending,
         requested=weight.requested,
         tardy=weight.tardy,

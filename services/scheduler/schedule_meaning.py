@@ -27,7 +27,7 @@ class Moments:
     """What a definition is read by."""
 
     created_at: datetime
-    """A recurrence without `starts_at` starts then."""
+    """A recurrence without `starts_at` starts in that minute."""
     now: datetime
     zone: str
     """The tenant's."""
@@ -99,11 +99,13 @@ def _again(body: TimingBody, zone: str, moments: Moments) -> Timing:
     start = body.starts_at or moments.created_at
     if start.tzinfo is not None:
         start = zones.wall_of(start, moments.zone if zone == RECIPIENT else zone)
+    start = start.replace(microsecond=0)
     rule, count = None, body.count
     ends = [] if body.ends_at is None else [_moment(body.ends_at, zone)]
     try:
         if body.recurrence is not None:
             rule = recurrence.read_rule(body.recurrence)
+            start = start if body.starts_at is not None else _begun(rule, start)
             count = min((number for number in (count, rule.count) if number is not None), default=None)
             ends += [] if rule.until is None else [_moment(rule.until, zone)]
         else:
@@ -115,10 +117,17 @@ def _again(body: TimingBody, zone: str, moments: Moments) -> Timing:
         rule=body.recurrence,
         cron=None if body.cron is None else body.cron.strip(),
         zone=zone,
-        start=start.replace(microsecond=0),
+        start=start,
         end=min(ends, default=None),
         count=count,
     )
+
+
+def _begun(rule: recurrence.Rule, wall: datetime) -> datetime:
+    """Where a rule that is given no start begins: in the minute of `wall`, or, where it names hours and no minutes, in its hour. So
+    nothing comes at the second or minute at which somebody happened to ask."""
+    minute = wall.replace(second=0)
+    return minute.replace(minute=0) if "BYHOUR" in rule.lists and "BYMINUTE" not in rule.lists else minute
 
 
 def _moment(time: datetime, zone: str) -> datetime:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
-from services.scheduler.body_faults import refuse
+from services.scheduler.body_faults import refuse, wrong_state
 from services.scheduler.domain.run import RunKind
 from services.scheduler.domain.schedule import Occurrence, ScheduleState, Timing, next_occurrences, occurrence_at, once
 from services.scheduler.payloads.schedules import ChangeSchedule, PreviewBody, ScheduleBody, TimingBody
@@ -96,14 +96,15 @@ async def resume(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
     return await _read(unit, asker, schedule_id)
 
 
-async def trigger(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
-    """A run now, beside those by time: it does not count, and no run that is on is in its way."""
+async def trigger(unit: Unit, asker: Asker, schedule_id: str) -> tuple[asyncpg.Record, str]:
+    """A run now, beside those by time, and its id: it does not count, no run that is on is in its way, and a pause is for what
+    comes by time."""
     row = await _locked(unit, asker, schedule_id, _OPEN, "trigger")
     tenant = await store.tenant(unit.connection, asker.tenant_id)
     spec = run_spec(orjson.loads(row["spec"]), Occurrence(asker.now), tenant)
     run_id = await open_run(unit, asker.tenant_id, RunKind.OCCURRENCE, schedule_id, spec, now=asker.now)
     await store.add_runs(unit.connection, [(run_id, schedule_id, asker.now)], asker.now, by_hand=True)
-    return await _read(unit, asker, schedule_id)
+    return await _read(unit, asker, schedule_id), run_id
 
 
 async def cancel(unit: Unit, asker: Asker, schedule_id: str) -> asyncpg.Record:
@@ -223,9 +224,7 @@ async def _locked(unit: Unit, asker: Asker, schedule_id: str, states: tuple[Sche
     if row is None:
         raise unknown()
     if row["state"] not in states:
-        raise Rejected(
-            "schedule.wrong_state", f"The schedule is {row['state']}; it must be {' or '.join(states)} to {action} it.", 409
-        )
+        raise wrong_state("schedule", row["state"], states, action)
     return row
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.scheduler.domain.pacing import Allowance, grow, wait
-from services.scheduler.domain.run import RunState, RunTerms, has_failed_too_often
+from services.scheduler.domain.pacing import Allowance, grow, rate, wait
+from services.scheduler.domain.run import Pacing, RunState, RunTerms, has_failed_too_often
 
 LEAD: Final = timedelta(seconds=10)
 """So long before a recipient is due its message is asked for, so that it is held when the time comes. A run with a pace of its own
@@ -18,6 +18,10 @@ SMALLEST_CAP: Final = 500
 CAP_SECONDS: Final = 5
 """Of its number's rate: so much of a run is under way at once. More would not leave sooner, and what is not under way yet is paused
 and canceled without anybody's doing."""
+PACED_CAP_SECONDS: Final = 10
+"""Of a run's own pace, where it has one: what is under way leaves at its number's rate once that goes on after a standstill, and so
+much of it at most, or `SMALLEST_PACED_CAP`."""
+SMALLEST_PACED_CAP: Final = 10
 _SOON: Final = timedelta(seconds=0.1)
 _SECOND: Final = timedelta(seconds=1)
 _RARELY: Final = timedelta(seconds=30)
@@ -27,8 +31,9 @@ _CLOSELY: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A run as it stands. `tardy` of the requested should have left an hour ago: they wait for something that may take days, and do
-    not stand in the others' way."""
+    """A run as it stands. `tardy` of the requested do not stand in the others' way: they should have left an hour ago, and wait for
+    something that may take days. Of a run with a pace of its own they might all leave at once when it comes: only those of unknown
+    outcome are `tardy` there."""
 
     state: RunState
     since: datetime
@@ -72,16 +77,19 @@ def step(run: Standing, now: datetime) -> Step:
         return Step(allowance=allowance)
     if has_failed_too_often(run.terms.failure_stop, run.tried, run.failed):
         return Step(stops=True, allowance=allowance)
-    free = max(0, cap(run.messages_per_second) - (run.requested - run.tardy))
+    free = max(0, cap(run.messages_per_second, run.terms.pacing, allowance.seconds) - (run.requested - run.tardy))
     quota = min(CHUNK, free, run.pending)
     if run.terms.pacing is not None:
         quota = min(quota, int(allowance.tokens))
     return Step(quota=quota, is_capped=free == 0, allowance=allowance)
 
 
-def cap(messages_per_second: int | None) -> int:
-    """How many of a run may be under way at once."""
-    return max(SMALLEST_CAP, CAP_SECONDS * (messages_per_second or 0))
+def cap(messages_per_second: int | None, pacing: Pacing | None = None, seconds: float = 0.0) -> int:
+    """How many of a run may be under way at once, so long after its start."""
+    usual = max(SMALLEST_CAP, CAP_SECONDS * (messages_per_second or 0))
+    if pacing is None:
+        return usual
+    return min(usual, max(SMALLEST_PACED_CAP, int(PACED_CAP_SECONDS * rate(pacing, seconds))))
 
 
 def spend(allowance: Allowance, messages: int) -> Allowance:

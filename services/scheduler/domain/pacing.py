@@ -1,4 +1,7 @@
-"""A run's own pace: tokens that grow with the time it is running, one for each message."""
+"""A run's own pace: tokens that grow with the time it is running, one for each message.
+
+The pace is that of asking for messages; what was asked for and cannot leave, because its number stands still,
+leaves at once when it can. `dispatch.cap` keeps that at ten seconds' worth, or ten messages where that is more."""
 
 from __future__ import annotations
 

@@ -116,7 +116,8 @@ class RampBody(Body):
 
 
 class PacingBody(Body):
-    """No faster than this; never faster than the number."""
+    """No faster than this; never faster than the number. Up to ten seconds' worth, or ten messages where that is more, may leave at
+    once after a standstill."""
 
     messages_per_minute: int = Field(ge=1, le=1_000_000)
     ramp: RampBody | None = None
@@ -198,7 +199,9 @@ class Counts(Model):
 class Progress(Counts):
     messages_per_minute: float | None = Field(None, description="On average since it was started or resumed.")
     estimated_end_at: AwareDatetime | None = Field(
-        None, description="At the allowed rates and hours; left out where it has ended, is paused, or nobody can know."
+        None,
+        description="At the allowed rates and hours; left out where it has ended, is paused, or nobody can know: "
+        "where its number is paused, or only outcomes are missing that are unknown.",
     )
 
 

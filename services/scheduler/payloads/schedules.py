@@ -14,6 +14,7 @@ from services.scheduler.payloads.campaigns import (
     NAMED_LIMIT,
     AnyId,
     Body,
+    Counts,
     HoursBody,
     MetadataKey,
     MetadataValue,
@@ -77,7 +78,9 @@ class TimingBody(Body):
         examples=["Europe/Madrid"],
     )
     starts_at: When | None = Field(
-        None, description="Of a recurrence: nothing before it, and intervals count from it. Left out: from now on."
+        None,
+        description="Of a recurrence: nothing before it, intervals count from it, and what the rule does not name is taken from "
+        "it. Left out: from now on, as of the whole minute; a rule with BYHOUR and without BYMINUTE is at minute 0.",
     )
     ends_at: When | None = Field(None, description="Of a recurrence: nothing after it.")
     count: int | None = Field(None, ge=1, le=LARGEST_COUNT, description="Of a recurrence: no more runs than this.")
@@ -167,6 +170,13 @@ class FireTimes(Model):
     data: list[FireTime]
 
 
+class Rejections(Model):
+    """Recipients that were rejected for one reason."""
+
+    code: str | None = None
+    recipients: int
+
+
 class ScheduleRun(Model):
     """What an occurrence has come to."""
 
@@ -175,6 +185,12 @@ class ScheduleRun(Model):
     opened_at: AwareDatetime
     by_hand: bool = Field(description="By `trigger`, not by time.")
     state: str
+    code: str | None = Field(None, description="Why it has failed or is paused.", examples=["group.unknown"])
+    detail: str | None = None
+    counts: Counts
+    rejections: list[Rejections] = Field(
+        description="Why recipients were rejected, the most frequent reasons first; of a large run among the first 10,000."
+    )
 
 
 class ScheduleView(ScheduleBody):
@@ -186,6 +202,7 @@ class ScheduleView(ScheduleBody):
     runs_opened: int = Field(description="By time, not by `trigger`.")
     waiting: int = Field(description="Occurrences that wait for a run to end (`overlap`).")
     missed_at: AwareDatetime | None = Field(None, description="Of the last outage the first that was not made up for.")
+    run_id: str | None = Field(None, description="In the answer to `trigger`: the run that it has opened.")
     created_at: AwareDatetime
     updated_at: AwareDatetime
 

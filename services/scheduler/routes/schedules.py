@@ -13,6 +13,8 @@ import orjson
 from aiohttp import web
 
 from services.scheduler import schedules
+from services.scheduler.campaign_reports import counts_of
+from services.scheduler.domain.run import RecipientState
 from services.scheduler.domain.schedule import Occurrence
 from services.scheduler.payloads.schedules import (
     CancelSchedules,
@@ -85,7 +87,7 @@ class ScheduleRoutes:
             _reading(f"{one}/next", self.next, "The next times of a schedule", FireTimes, NextQuery),
             _writing("POST", f"{one}/pause", self._acting(schedules.pause), "Pause a schedule and its runs", ScheduleView),
             _writing("POST", f"{one}/resume", self._acting(schedules.resume), "Resume a schedule and its runs", ScheduleView),
-            _writing("POST", f"{one}/trigger", self._acting(schedules.trigger), "A run now", ScheduleView),
+            _writing("POST", f"{one}/trigger", self.trigger, "A run now, also while it is paused", ScheduleView),
             _writing("POST", f"{one}/cancel", self._acting(schedules.cancel), "Cancel a schedule and its runs", ScheduleView),
         ]
 
@@ -148,6 +150,9 @@ class ScheduleRoutes:
         row = await self._row(request)
         times = await asyncio.to_thread(schedules.next_of, row, NEXT_TIMES)
         runs = await store.last_runs(self._pool, row["id"], LAST_RUNS)
+        counted = await counts_of(self._pool, [run["run_id"] for run in runs])
+        rejected = [run_id for run_id, counts in counted.items() if RecipientState.REJECTED in counts.ended]
+        rejections = await store.rejections(self._pool, rejected)
         return json_response(
             {
                 **view(row),
@@ -159,6 +164,9 @@ class ScheduleRoutes:
                         "opened_at": run["opened_at"],
                         "by_hand": run["by_hand"],
                         "state": run["state"],
+                        **{name: run[name] for name in ("code", "detail") if run[name] is not None},
+                        "counts": counted[run["run_id"]],
+                        "rejections": rejections.get(run["run_id"], []),
                     }
                     for run in runs
                 ],
@@ -168,6 +176,15 @@ class ScheduleRoutes:
     async def next(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, NextQuery)
         return json_response(_times(await asyncio.to_thread(schedules.next_of, await self._row(request), query.limit)))
+
+    async def trigger(self, request: web.Request) -> web.StreamResponse:
+        asker, schedule_id = self._asker(request), request.match_info["schedule_id"]
+
+        async def effect(unit: Unit) -> tuple[int, bytes]:
+            row, run_id = await schedules.trigger(unit, asker, schedule_id)
+            return 200, json_bytes({**view(row), "run_id": run_id})
+
+        return await self._once(request, b"", effect)
 
     def _acting(self, action: Action) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -27,6 +27,7 @@ DELETE_CAMPAIGN: Final = sql["delete_campaign"]
 NUMBERS: Final = sql["numbers_of_tenant"]
 PACE: Final = sql["pace_of_run"]
 WAITING_ZONES: Final = sql["waiting_zones"]
+UNKNOWN_OUTCOMES: Final = sql["unknown_outcomes_of_run"]
 FAULTS: Final = sql["faults_of_run"]
 CLOSED_WINDOWS: Final = sql["closed_windows_of_run"]
 HELD_TEMPLATES: Final = sql["held_templates"]
@@ -111,6 +112,12 @@ async def pace(connection: Connection | Pool, run_id: str) -> asyncpg.Record | N
 async def waiting_zones(connection: Connection | Pool, run_id: str) -> Mapping[str, int]:
     """How many of a run wait in which zone, of `SAMPLE` at most."""
     return {row["zone"]: row["waiting"] for row in await connection.fetch(WAITING_ZONES, run_id, SAMPLE)}
+
+
+async def unknown_outcomes(connection: Connection | Pool, run_id: str) -> int:
+    """How many were handed to the provider, and nobody knows with what outcome."""
+    count: int = await connection.fetchval(UNKNOWN_OUTCOMES, run_id)
+    return count
 
 
 async def faults(connection: Connection | Pool, run_id: str) -> list[asyncpg.Record]:

@@ -57,6 +57,12 @@ SELECT zone, count(*) AS waiting FROM (
     SELECT zone FROM recipients WHERE run_id = $1 AND state IN ('pending', 'requested') LIMIT $2
 ) AS looked_at GROUP BY zone
 
+-- name: unknown_outcomes_of_run
+-- Takes a run; returns of how many of its messages the outcome is not known.
+SELECT count(*) FROM recipients AS r
+CROSS JOIN LATERAL (SELECT state FROM holds WHERE holds.message_id = r.message_id LIMIT 1) AS hold
+WHERE r.run_id = $1 AND r.state = 'requested' AND hold.state = 'unsettled'
+
 -- name: faults_of_run
 -- Takes a run; returns what its recipients were rejected for when they were found, and how often.
 SELECT code, detail, count(*) AS recipients FROM recipients

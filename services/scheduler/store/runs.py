@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -138,8 +138,12 @@ async def ready(connection: Connection, *, limit: int, limit_per_tenant: int) ->
     return await connection.fetch(READY_RUNS, limit, limit_per_tenant)
 
 
-async def weigh(connection: Connection, runs: Sequence[asyncpg.Record]) -> Mapping[str, Weight]:
-    rows = await connection.fetch(WEIGH_RUNS, [run["id"] for run in runs], [run["number_id"] for run in runs])
+async def weigh(connection: Connection, runs: Sequence[asyncpg.Record], paced: Collection[str]) -> Mapping[str, Weight]:
+    """By run. `paced`: those with a pace of their own, of which only what has an unknown outcome is tardy."""
+    run_ids = [run["id"] for run in runs]
+    rows = await connection.fetch(
+        WEIGH_RUNS, run_ids, [run["number_id"] for run in runs], [run_id in paced for run_id in run_ids]
+    )
     return {
         row["run_id"]: Weight(
             row["pending"], row["requested"], row["tardy"], row["tried"], row["failed"], row["messages_per_second"]

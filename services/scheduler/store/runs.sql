@@ -133,13 +133,18 @@ FROM (SELECT id FROM ready ORDER BY turn, tend_at, id) AS next CROSS JOIN LATERA
 LIMIT $1
 
 -- name: weigh_runs
--- Takes locked runs with their numbers; returns how many of each are in which state, how many should have left an hour ago and have
--- not ended, and the number's rate (null: nobody knows it). A statement of its own: that of the lock may see counts from before it.
-SELECT run_id, messages_per_second, counted.*, (
+-- Takes locked runs with their numbers, and which have a pace of their own; returns how many of each are in which state, how many
+-- should have left an hour ago and have not ended (with a pace: have an unknown outcome), and the number's rate (null: nobody knows
+-- it). A statement of its own: that of the lock may see counts from before it.
+SELECT run_id, messages_per_second, counted.*, CASE WHEN is_paced THEN (
+    SELECT count(*) FROM recipients AS r
+    CROSS JOIN LATERAL (SELECT state FROM holds WHERE holds.message_id = r.message_id LIMIT 1) AS hold
+    WHERE r.run_id = told.run_id AND r.state = 'requested' AND hold.state = 'unsettled'
+) ELSE (
     SELECT count(*) FROM recipients AS r
     WHERE r.run_id = told.run_id AND state = 'requested' AND due_at < now() - interval '1 hour'
-) AS tardy
-FROM unnest($1::text[], $2::text[]) AS told (run_id, number_id)
+) END AS tardy
+FROM unnest($1::text[], $2::text[], $3::boolean[]) AS told (run_id, number_id, is_paced)
 LEFT JOIN LATERAL (SELECT messages_per_second FROM numbers WHERE numbers.number_id = told.number_id LIMIT 1) AS number ON true
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(amount) FILTER (WHERE what = 'pending'), 0)::bigint AS pending,

@@ -40,6 +40,11 @@ INSERT_SCHEDULE_RUNS: Final = sql["insert_schedule_runs"]
 OPEN_RUNS: Final = sql["open_runs"]
 FORGET_SCHEDULE_RUNS: Final = sql["forget_schedule_runs"]
 LAST_RUNS: Final = sql["last_runs"]
+REJECTIONS: Final = sql["rejections_of_runs"]
+REJECTED_AMONG: Final = 10_000
+"""Recipients of a run that are looked at for the reasons."""
+REJECTIONS_LIMIT: Final = 20
+"""Reasons that are shown of a run."""
 CANCEL_SCHEDULES: Final = sql["cancel_schedules"]
 PRUNE_SCHEDULE_RUNS: Final = sql["prune_schedule_runs"]
 
@@ -234,8 +239,17 @@ async def forget_runs(connection: Connection, run_ids: Sequence[str]) -> None:
 
 
 async def last_runs(pool: Pool, schedule_id: str, limit: int) -> list[asyncpg.Record]:
-    """The latest: run_id, due_at, opened_at, by_hand, state."""
+    """The latest: run_id, due_at, opened_at, by_hand, state, code, detail."""
     return await pool.fetch(LAST_RUNS, schedule_id, limit)
+
+
+async def rejections(pool: Pool, run_ids: Sequence[str]) -> Mapping[str, list[dict[str, Any]]]:
+    """By run: code (if there is one) and recipients of the most frequent reasons, among the first `REJECTED_AMONG`."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in await pool.fetch(REJECTIONS, list(run_ids), REJECTED_AMONG, REJECTIONS_LIMIT) if run_ids else ():
+        code = {} if row["code"] is None else {"code": row["code"]}
+        found.setdefault(row["run_id"], []).append({**code, "recipients": row["recipients"]})
+    return found
 
 
 async def cancel(connection: Connection, tenant_id: TenantId, selection: Selection, limit: int, now: datetime) -> list[str]:

@@ -123,9 +123,21 @@ DELETE FROM schedule_runs WHERE run_id = ANY ($1::text[])
 
 -- name: last_runs
 -- Takes a schedule and a limit; returns its latest runs.
-SELECT mine.run_id, mine.due_at, mine.opened_at, mine.by_hand, runs.state
+SELECT mine.run_id, mine.due_at, mine.opened_at, mine.by_hand, runs.state, runs.code, runs.detail
 FROM schedule_runs AS mine JOIN runs ON runs.id = mine.run_id
 WHERE mine.schedule_id = $1 ORDER BY mine.due_at DESC LIMIT $2
+
+-- name: rejections_of_runs
+-- Takes runs, among how many of the first recipients of each to look, and how many reasons of each; returns for which their
+-- recipients were rejected, the most frequent first.
+SELECT told.run_id, reason.code, reason.recipients
+FROM unnest($1::text[]) AS told (run_id) CROSS JOIN LATERAL (
+    SELECT code, count(*) AS recipients FROM (
+        SELECT state, code FROM recipients WHERE recipients.run_id = told.run_id ORDER BY position LIMIT $2
+    ) AS looked_at
+    WHERE state = 'rejected' GROUP BY code ORDER BY count(*) DESC, code LIMIT $3
+) AS reason
+ORDER BY told.run_id, reason.recipients DESC, reason.code
 
 -- name: cancel_schedules
 -- Takes a tenant, the time, ids, a state, a reference, a group and the bounds of the next occurrence, each or null, and a limit;

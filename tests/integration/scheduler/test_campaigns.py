@@ -30,6 +30,7 @@ from tests.integration.scheduler.campaigning import (
     recipient,
     recipients,
 )
+from tests.integration.scheduler.runs_scene import held
 from tests.integration.scheduler.telling import connect, now
 
 NIGHT = {"start": "22:00", "end": "07:00"}
@@ -227,7 +228,7 @@ async def test_what_does_not_go_with_the_state_is_refused_and_changes_nothing(sc
         for action in set(ACTIONS) - actions:
             status, problem = await scene.ask("POST", f"{one}/{action}")
             assert (status, problem["code"]) == (409, "campaign.wrong_state"), (before["state"], action)
-            assert before["state"] in problem["detail"]
+            assert f"this one is {before['state']}." in problem["detail"]
         if one != draft:
             assert await scene.refused("PATCH", one, {"name": "x"}) == (409, "campaign.wrong_state")
             assert await scene.refused("DELETE", one) == (409, "campaign.wrong_state")
@@ -254,6 +255,24 @@ async def test_an_audience_that_cannot_be_found_fails_it_and_says_why(scene: Sce
     assert campaign["state"] == "failed"
     assert (campaign["history"][-1]["code"], campaign["history"][-1]["by"]) == ("group.unknown", "platform")
     assert await scene.refused("POST", f"{one}/cancel") == (409, "campaign.wrong_state")
+
+
+async def test_nobody_knows_when_outcomes_come_that_are_unknown(scene: Scene) -> None:
+    scene.audience = recipients(2)
+    one = await scene.started()
+    asked = await scene.dispatch()
+    await held(scene.outbox, asked)
+    assert "estimated_end_at" in (await scene.get(one))["progress"]
+    await scene.pool.execute("UPDATE holds SET state = 'unsettled' WHERE message_id = $1", asked[0].message_id)
+    assert "estimated_end_at" in (await scene.get(one))["progress"]
+    await scene.pool.execute("UPDATE holds SET state = 'unsettled'")
+    assert "estimated_end_at" not in (await scene.get(one))["progress"]
+
+
+async def test_what_its_state_does_not_allow_is_said_in_a_sentence(scene: Scene) -> None:
+    one = await scene.create()
+    _, problem = await scene.ask("POST", f"{one}/cancel")
+    assert problem["detail"] == "To cancel a campaign, it must be starting, running or paused; this one is draft."
 
 
 async def test_too_many_failures_pause_it_and_it_can_be_resumed(scene: Scene) -> None:

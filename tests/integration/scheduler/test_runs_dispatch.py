@@ -17,6 +17,7 @@ from tests.integration.scheduler.runs_scene import (
     asked_for,
     counted,
     heard,
+    held,
     opened_with,
     pause,
     recipient,
@@ -124,6 +125,28 @@ async def test_a_run_keeps_its_own_pace_and_a_pause_gives_no_credit(outbox: Outb
     await pool.execute("UPDATE runs SET paced_at = paced_at - interval '1 hour'")
     await resume(outbox, run_id)
     assert await pass_seconds(0) <= 2
+
+
+async def test_of_a_paced_run_little_piles_up_while_nothing_leaves(outbox: Outbox, pool: Pool) -> None:
+    """However long: what leaves at once afterwards is ten seconds' worth. Of those of unknown outcome nothing will."""
+    run_id = await opened_with(outbox, [recipient(n) for n in range(300)], pacing=Pacing(messages_per_minute=120))
+
+    async def stand_still() -> list[MessageRequested]:
+        for _ in range(20):
+            await pool.execute("UPDATE runs SET tend_at = now(), paced_at = paced_at - interval '1 minute'")
+            await dispatch.dispatch(outbox)
+        return await heard(pool, MessageRequested)
+
+    requests = await stand_still()
+    assert len(requests) == 20
+    await held(outbox, requests)
+    await pool.execute("UPDATE recipients SET due_at = due_at - interval '2 hours' WHERE state = 'requested'")
+    assert await stand_still() == []
+    await pool.execute(
+        "UPDATE holds SET state = 'unsettled' WHERE message_id = ANY ($1::text[])", [one.message_id for one in requests[:3]]
+    )
+    assert len(await stand_still()) == 3
+    assert (await counted(pool, run_id)).requested == 23
 
 
 async def test_what_ends_while_its_run_is_looked_at_is_looked_at_again(outbox: Outbox, pool: Pool) -> None:

@@ -18,7 +18,7 @@ FEW: Final = 50
 TWICE: Final = "array_fill(now(), ARRAY[2])"
 STATEMENTS: Final = {
     "ready": ("(integer, integer)", runs.READY_RUNS),
-    "weigh": ("(text[], text[])", runs.WEIGH_RUNS),
+    "weigh": ("(text[], text[], boolean[])", runs.WEIGH_RUNS),
     "count": ("(text[])", runs.COUNT_RUNS),
     "take": ("(text[], integer[], interval[])", recipients.TAKE_PENDING),
     "request": ("(text[], bigint[], text[], timestamptz[])", recipients.REQUEST_RECIPIENTS),

@@ -75,6 +75,26 @@ def test_a_pace_bounds_what_is_taken() -> None:
     assert lead_of(standing().terms) == LEAD
 
 
+@pytest.mark.parametrize(
+    ("changes", "quota"),
+    [
+        ({"requested": 0}, 15),
+        ({"requested": 95}, 5),
+        ({"requested": 100}, 0),
+        ({"requested": 150, "tardy": 60}, 10),
+    ],
+)
+def test_of_a_paced_run_ten_seconds_worth_is_under_way_at_most(changes: dict[str, Any], quota: int) -> None:
+    assert step(paced(allowance=Allowance(15.0, 60.0), **changes), NOW).quota == quota
+
+
+def test_of_a_slow_run_ten_are_under_way_and_of_a_rising_one_what_its_pace_is_now() -> None:
+    assert cap(80, Pacing(messages_per_minute=1), 0) == 10
+    assert cap(80, Pacing(messages_per_minute=1_000_000), 0) == 500
+    rising = Pacing(messages_per_minute=1_200, ramp_from=120, ramp_minutes=1)
+    assert [cap(80, rising, seconds) for seconds in (0, 30, 60)] == [20, 110, 200]
+
+
 @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.PAUSED])
 def test_a_run_ends_when_nobody_is_left_and_all_were_found(state: RunState) -> None:
     assert step(standing(state=state, pending=0), NOW).ends
