@@ -39,7 +39,9 @@ LONGEST: Final = 60
 
 def folded(text: str) -> str:
     """The letters and digits of a text, without case and accents; no blanks, punctuation or emoji."""
-    letters = (c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    caseless = unicodedata.normalize("NFD", text).casefold()
+    caseless = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", caseless).casefold())  # Unicode §3.13, D146
+    letters = (c for c in caseless if not unicodedata.combining(c))
     return "".join(c for c in letters if unicodedata.category(c)[0] in "LNM" and unicodedata.category(c) != "Me")
 
 

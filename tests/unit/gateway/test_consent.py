@@ -163,6 +163,10 @@ def test_a_tenants_own_words_take_the_place_of_ours() -> None:
     assert keywords.consent("...") is None
 
 
+def test_a_word_in_ornate_letters_is_the_word() -> None:
+    assert folded("𝐒𝐓𝐎𝐏") == folded("Ⓢⓣⓞⓟ") == "stop"
+
+
 @given(st.text(max_size=60))
 def test_folding_is_done_once(text: str) -> None:
     assert folded(folded(text)) == folded(text)
