@@ -154,7 +154,7 @@ class Cache:
                 data = found
                 await self._try(lambda: self._fill(keys=[key], args=[word, data, seconds]))
             return found
-        except BaseException as error:
+        except BaseException as error:  # canceled too: those who wait with it must hear of it
             if not reading.done():
                 reading.set_exception(error if isinstance(error, Exception) else _AbandonedError())
                 reading.exception()  # perhaps nobody waits for it, which is no reason to complain

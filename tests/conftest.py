@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: object) -> None:
     """Of pytest-xdist, in the main process, for each worker."""
     servers = node.config.stash[SERVERS]  # type: ignore[attr-defined]  # xdist has no types
-    node.workerinput["desk"] = str(servers.listen())  # type: ignore[attr-defined]
+    node.workerinput["desk"] = str(servers.listen())  # type: ignore[attr-defined]  # xdist has no types
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

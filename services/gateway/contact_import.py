@@ -64,7 +64,7 @@ class Imports:
         import_id = new_id("imp")
         try:
             return await self._receive(tenant_id, import_id, parts, region, encoding)
-        except BaseException:
+        except BaseException:  # a client that went away too: half a file is none
             await store.discard(self._pool, tenant_id, import_id)
             raise
 

@@ -18,7 +18,6 @@ import structlog
 from pydantic import HttpUrl
 from yarl import URL
 
-from services.gateway.domain.admission import json_faults
 from services.gateway.domain.origins import Origins
 from services.gateway.domain.template import status_of
 from services.gateway.store import templates as store
@@ -27,6 +26,7 @@ from shared.auth.seal import Sealer, SealError
 from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.db.pool import Pool
+from shared.free_json import json_faults
 from shared.ids import TenantId
 
 log = structlog.get_logger(__name__)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from services.scheduler.domain.free_json import json_faults
 from services.scheduler.domain.hours import has_opening
-from services.scheduler.payloads.campaigns import HoursBody, TemplateToSay, TextToSay
+from services.scheduler.payloads.campaigns import HoursBody
 from shared.errors import FieldError, Rejected
 from shared.events.values import Hours
+from shared.free_json import json_faults
+from shared.http.bodies import TemplatePart, TextPart
 from shared.http.codes import Code
 
 
@@ -27,7 +28,7 @@ def wrong_state(what: str, state: str, fitting: Sequence[str], action: str) -> R
     return Rejected(f"{what}.wrong_state", f"To {action} a {what}, it must be {states}; this one is {state}.", 409)
 
 
-def part_faults(kind: str, text: TextToSay | None, template: TemplateToSay | None, pointer: str) -> Iterator[FieldError]:
+def part_faults(kind: str, text: TextPart | None, template: TemplatePart | None, pointer: str) -> Iterator[FieldError]:
     """A message of a kind has that part and no other. `pointer`: of what the parts are fields of."""
     for name, part in (("text", text), ("template", template)):
         if name == kind and part is None:

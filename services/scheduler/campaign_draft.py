@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from services.scheduler.body_faults import hours_faults, part_faults
-from services.scheduler.domain.free_json import json_faults
 from services.scheduler.domain.run import FailureStop, Pacing, RunSpec
 from services.scheduler.domain.schedule import RECIPIENT, first_anywhere
 from services.scheduler.domain.zones import is_zone, resolve
 from services.scheduler.payloads.campaigns import CampaignBody, SayingBody
 from shared.errors import FieldError
 from shared.events.values import Audience, Hours, NamedRecipient, Tier, Variant
+from shared.free_json import json_faults
 from shared.http.codes import Code
 from shared.ids import NumberId
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from services.scheduler.body_faults import hours_faults, part_faults, refuse
 from services.scheduler.domain import recurrence, zones
-from services.scheduler.domain.free_json import json_faults
 from services.scheduler.domain.schedule import RECIPIENT, Timing, first_anywhere, next_occurrences, once
 from services.scheduler.payloads.schedules import ScheduleBody, TimingBody
 from shared.errors import FieldError
 from shared.events.values import Audience, NamedRecipient, Variant
+from shared.free_json import json_faults
 from shared.http.codes import Code
 
 _PHONE: Final = re.compile(r"\+?[0-9]{7,15}", re.ASCII)

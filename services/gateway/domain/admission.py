@@ -16,8 +16,6 @@ from shared.errors import FieldError
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _SEPARATORS: Final = str.maketrans("", "", " -().")
 _FAR_FUTURE_YEAR: Final = 9000
-_LARGEST_INTEGER: Final = 2**53
-_DEEPEST: Final = 16
 CLOCK_SKEW: Final = timedelta(seconds=1)
 
 
@@ -55,17 +53,3 @@ def content_faults(message_type: str, parts: Mapping[str, Any]) -> Iterator[Fiel
             yield FieldError(f"/{name}", "field.missing", f"a message of type {message_type} needs it")
         elif name != message_type and part is not None:
             yield FieldError(f"/{name}", "field.surplus", f"does not belong to a message of type {message_type}")
-
-
-def json_faults(value: Any, pointer: str, depth: int = 0) -> Iterator[FieldError]:
-    """Free JSON that every hop can carry: whole numbers within 2^53, no deeper than 16."""
-    if depth > _DEEPEST:
-        yield FieldError(pointer, "json.too_deep", f"is nested deeper than {_DEEPEST} levels")
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from json_faults(inner, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}", depth + 1)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from json_faults(inner, f"{pointer}/{index}", depth + 1)
-    elif isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-        yield FieldError(pointer, "number.out_of_range", "whole numbers lie within ±2^53")

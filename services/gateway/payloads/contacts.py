@@ -26,9 +26,10 @@ from services.gateway.domain.contact import (
 )
 from services.gateway.domain.phone import is_region, parse_phone
 from services.gateway.domain.zones import is_zone
-from services.gateway.payloads.body import Body, PageQuery
 from services.gateway.payloads.messages import BatchFault
+from services.gateway.payloads.pages import PageQuery
 from shared.events.values import Consent, ConsentScope
+from shared.http.bodies import Body
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.contact import MAX_GROUP_NAME
-from services.gateway.payloads.body import Body
+from shared.http.bodies import Body
 from shared.personal import Model, Personal
 
 MEMBERS_LIMIT: Final = 10_000

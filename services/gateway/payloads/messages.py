@@ -10,50 +10,18 @@ from pydantic import AwareDatetime, ConfigDict, Field, RootModel, StringConstrai
 
 from services.gateway.domain import admission
 from services.gateway.domain.status import Status
-from services.gateway.payloads.body import Body, PageQuery
+from services.gateway.payloads.pages import PageQuery
 from shared.errors import FieldError
-from shared.events.values import OnUnknown, Tier
+from shared.events.values import OnUnknown
+from shared.free_json import json_faults
+from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, TemplatePart, TextPart, Variables
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
 
 BATCH_LIMIT: Final = 10_000
-MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
-MetadataValue = Annotated[str, StringConstraints(max_length=500)]
+
+
 Phone = Annotated[str, StringConstraints(max_length=40)]
-VariableName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-VariableValue = Annotated[str, StringConstraints(max_length=4096)]
-Variables = Annotated[Personal[dict[VariableName, VariableValue]], Field(max_length=100)]
-
-
-class Priority(StrEnum):
-    CRITICAL = "critical"
-    HIGH = "high"
-    NORMAL = "normal"
-    LOW = "low"
-
-    @property
-    def tier(self) -> Tier:
-        return Tier[self.name]
-
-    @classmethod
-    def of(cls, tier: int) -> Priority:
-        return cls[Tier(tier).name]
-
-
-class TextPart(Body):
-    body: Personal[str] = Field(min_length=1, max_length=4096, examples=["Your parcel arrives today."])
-    preview_url: bool | None = None
-
-
-class LanguagePart(Body):
-    code: str = Field(min_length=2, max_length=20, examples=["en_US"])
-    policy: Literal["deterministic"] | None = None
-
-
-class TemplatePart(Body):
-    name: str = Field(pattern=r"^[a-z0-9_]{1,512}$", examples=["order_update"])
-    language: LanguagePart
-    components: Personal[list[dict[str, Any]]] | None = Field(None, max_length=20)
 
 
 class MessageContent(Body):
@@ -118,7 +86,7 @@ def content_faults(body: MessageContent | SendMessage) -> Iterator[FieldError]:
     """What is wrong with a content whose fields are right each by itself."""
     yield from admission.content_faults(body.type, {"text": body.text, "template": body.template})
     if body.template is not None and body.template.components is not None:
-        yield from admission.json_faults(body.template.components, "/template/components")
+        yield from json_faults(body.template.components, "/template/components")
 
 
 class MessageBatch(RootModel[Annotated[list[SendMessage], Field(min_length=1, max_length=BATCH_LIMIT)]]):

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, AwareDatetime, Field, HttpUrl, SecretStr, S
 from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.origins import is_bare
-from services.gateway.payloads.body import Body
 from shared.events.values import Profile, Provider, WindowPolicy
+from shared.http.bodies import Body
 from shared.personal import Model
 
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]

@@ -1,16 +1,10 @@
-"""What all bodies and pages have in common."""
+"""What all lists have in common."""
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from shared.personal import Model
-
-
-class Body(Model):
-    """A request body: fields it does not know are refused."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+from shared.http.bodies import Body
 
 
 class PageQuery(Body):

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from services.gateway.domain.tenant_settings import DEFAULT_ZONE
-from services.gateway.payloads.body import Body
 from shared.events.values import DailySpan
+from shared.http.bodies import Body
 from shared.personal import Model
 
 Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]

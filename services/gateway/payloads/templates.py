@@ -9,8 +9,9 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.rendering import MALFORMED, NAME_PATTERN, is_well_formed
-from services.gateway.payloads.body import Body, PageQuery
-from services.gateway.payloads.messages import MessageContent, TemplatePart, TextPart, VariableValue
+from services.gateway.payloads.messages import MessageContent
+from services.gateway.payloads.pages import PageQuery
+from shared.http.bodies import Body, TemplatePart, TextPart, VariableValue
 from shared.personal import Model, Personal
 
 VariableName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]

@@ -12,7 +12,6 @@ from aiohttp import ClientPayloadError, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from services.gateway.contact_import import Imports
-from services.gateway.payloads.body import PageQuery
 from services.gateway.payloads.contacts import (
     ContactFile,
     ImportFault,
@@ -21,6 +20,7 @@ from services.gateway.payloads.contacts import (
     ImportQuery,
     ImportView,
 )
+from services.gateway.payloads.pages import PageQuery
 from services.gateway.routes.contacts import TAG, tenant_of
 from services.gateway.routes.cursors import decoded, encoded
 from services.gateway.store import contact_imports as store

@@ -15,7 +15,6 @@ from services.gateway.contacts import Channel, Done, Result
 from services.gateway.domain.consent import Word
 from services.gateway.domain.contact import KINDS, Change, Identifier, name_key
 from services.gateway.groups import Groups
-from services.gateway.payloads.body import PageQuery
 from services.gateway.payloads.contacts import (
     BULK_LIMIT,
     BulkDone,
@@ -29,6 +28,7 @@ from services.gateway.payloads.contacts import (
     GivenContact,
     OptIn,
 )
+from services.gateway.payloads.pages import PageQuery
 from services.gateway.routes.bulk import read_items
 from services.gateway.routes.cursors import decoded, encoded
 from services.gateway.store import contacts as store

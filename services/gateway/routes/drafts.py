@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from services.gateway.domain.rendering import names_in
-from services.gateway.payloads.body import PageQuery
+from services.gateway.payloads.pages import PageQuery
 from services.gateway.payloads.templates import ChangeDraft, ContentBody, CreateDraft, DraftPage, DraftView
 from services.gateway.render import content_of
 from services.gateway.store import templates as store

@@ -9,7 +9,6 @@ from aiohttp import web
 
 from services.gateway import groups
 from services.gateway.groups import Groups
-from services.gateway.payloads.body import PageQuery
 from services.gateway.payloads.groups import (
     MEMBERS_LIMIT,
     ChangeGroup,
@@ -22,6 +21,7 @@ from services.gateway.payloads.groups import (
     MembersRemoved,
     MemberView,
 )
+from services.gateway.payloads.pages import PageQuery
 from services.gateway.store import groups as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool

@@ -27,7 +27,6 @@ from services.gateway.payloads.messages import (
     MessagePage,
     MessageQuery,
     MessageView,
-    Priority,
     SendMessage,
     TimelineEntry,
     WaitingFor,
@@ -36,6 +35,7 @@ from services.gateway.store import messages as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.errors import FieldError, Rejected
+from shared.http.bodies import Priority
 from shared.http.codes import Code
 from shared.http.problem import Problem
 from shared.http.requests import read_body, read_idempotency_key, read_query, validate

@@ -10,7 +10,6 @@ from aiohttp import web
 
 from services.gateway.connections import Connections
 from services.gateway.numbers import NumberDirectory
-from services.gateway.payloads.body import PageQuery
 from services.gateway.payloads.numbers import (
     ChangeNumber,
     ConnectNumber,
@@ -20,6 +19,7 @@ from services.gateway.payloads.numbers import (
     Pause,
     PauseNumber,
 )
+from services.gateway.payloads.pages import PageQuery
 from services.gateway.store import numbers as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool

@@ -9,7 +9,6 @@ import orjson
 from aiohttp import web
 
 from services.gateway import segments
-from services.gateway.payloads.body import PageQuery
 from services.gateway.payloads.groups import (
     ChangeSegment,
     CreateSegment,
@@ -18,6 +17,7 @@ from services.gateway.payloads.groups import (
     SegmentPage,
     SegmentView,
 )
+from services.gateway.payloads.pages import PageQuery
 from services.gateway.store import segments as store
 from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool

@@ -254,10 +254,10 @@ def _dates(
     # Its own fields, read when an iteration starts; the tests of hopeless rules notice if that changes.
     is_by_year_ordinal = frequency == rrule.YEARLY and any(day.n for day in days) and "BYMONTH" not in lists
     if not is_by_year_ordinal:  # there the absence of months has a meaning
-        series._bymonth = _Counted(lists.get("BYMONTH", range(1, 13)), budget, _DAY_COST)  # noqa: SLF001
+        series._bymonth = _Counted(lists.get("BYMONTH", range(1, 13)), budget, _DAY_COST)  # noqa: SLF001  # counts what a search costs
     if "BYSETPOS" in lists:
         cost = _PERIOD_DAYS[frequency] * len(lists["BYSETPOS"])
-        series._bysetpos = _Counted(lists["BYSETPOS"], budget, cost)  # noqa: SLF001
+        series._bysetpos = _Counted(lists["BYSETPOS"], budget, cost)  # noqa: SLF001  # the same
     return iter(series)
 
 

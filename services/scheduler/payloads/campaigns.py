@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from services.scheduler.domain.campaign import CampaignState
 from services.scheduler.domain.run import RecipientState
-from shared.events.values import DailySpan, OnUnknown, Tier
+from shared.events.values import DailySpan, OnUnknown
+from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, TemplatePart, TextPart, Variables
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
 
@@ -18,52 +19,14 @@ NAMED_LIMIT: Final = 1_000
 VARIANTS_LIMIT: Final = 10
 
 AnyId = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,6}_[0-9a-v]{26}$")]
-VariableName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-VariableValue = Annotated[str, StringConstraints(max_length=4_096)]
-MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=40)]
-MetadataValue = Annotated[str, StringConstraints(max_length=500)]
-Variables = Annotated[Personal[dict[VariableName, VariableValue]], Field(max_length=100)]
-
-
-class Body(Model):
-    """A request body: fields it does not know are refused."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class Priority(StrEnum):
-    CRITICAL = "critical"
-    HIGH = "high"
-    NORMAL = "normal"
-    LOW = "low"
-
-    @property
-    def tier(self) -> Tier:
-        return Tier[self.name]
-
-
-class TextToSay(Body):
-    body: Personal[str] = Field(min_length=1, max_length=4_096, examples=["Hello {{name}}, your table is ready."])
-    preview_url: bool | None = None
-
-
-class LanguageToSay(Body):
-    code: str = Field(min_length=2, max_length=20, examples=["en_US"])
-    policy: Literal["deterministic"] | None = None
-
-
-class TemplateToSay(Body):
-    name: str = Field(pattern=r"^[a-z0-9_]{1,512}$", examples=["order_update"])
-    language: LanguageToSay
-    components: Personal[list[dict[str, Any]]] | None = Field(None, max_length=20)
 
 
 class ContentBody(Body):
     """What to say, in the Cloud API's own shape; `{{name}}` in its texts is a variable."""
 
     type: Literal["text", "template"] = Field("text", description="Names the part that is there.")
-    text: TextToSay | None = None
-    template: TemplateToSay | None = None
+    text: TextPart | None = None
+    template: TemplatePart | None = None
 
 
 class NamedBody(Body):

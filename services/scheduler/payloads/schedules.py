@@ -10,21 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from services.scheduler.domain.recurrence import LARGEST_COUNT, LONGEST
 from services.scheduler.domain.schedule import Overlap, ScheduleState
-from services.scheduler.payloads.campaigns import (
-    NAMED_LIMIT,
-    AnyId,
-    Body,
-    Counts,
-    HoursBody,
-    MetadataKey,
-    MetadataValue,
-    NamedBody,
-    Priority,
-    TemplateToSay,
-    TextToSay,
-    Variables,
-)
+from services.scheduler.payloads.campaigns import NAMED_LIMIT, AnyId, Counts, HoursBody, NamedBody
 from shared.events.values import OnUnknown
+from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, TemplatePart, TextPart, Variables
 from shared.http.codes import Code
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
@@ -91,8 +79,8 @@ class ScheduleBody(TimingBody):
 
     name: str | None = Field(None, min_length=1, max_length=200, examples=["Monday's reminder"])
     type: Literal["text", "template"] | None = Field(None, description="Names the part that is there; text by default.")
-    text: TextToSay | None = None
-    template: TemplateToSay | None = Field(None, description="A WhatsApp template.")
+    text: TextPart | None = None
+    template: TemplatePart | None = Field(None, description="A WhatsApp template.")
     template_id: AnyId | None = Field(
         None,
         description="A template of yours, filled in for each recipient; a text in their language, if there is one of its name.",

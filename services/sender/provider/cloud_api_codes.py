@@ -33,7 +33,7 @@ OBJECT_GONE: Final = 33
 _OK: Final = 200
 
 # A sentence about tokens, and none itself.
-_TOKEN: Final = "The access token is missing, invalid, expired or revoked. Store a new one: sending resumes by itself."  # noqa: S105
+_TOKEN: Final = "The access token is missing, invalid, expired or revoked. Store a new one: sending resumes by itself."  # noqa: S105  # a sentence
 _PERMISSION: Final = (
     "The token's app may not send from this number. Give it the permission whatsapp_business_messaging for the number's account, "
     "then store a new token or resume the number."

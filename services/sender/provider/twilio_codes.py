@@ -30,7 +30,7 @@ from services.sender.provider.ruling import (
 )
 
 # A sentence about tokens, and none itself.
-_TOKEN: Final = "The account SID and auth token do not fit. Store a new token, or connect the number with its own account."  # noqa: S105
+_TOKEN: Final = "The account SID and auth token do not fit. Store a new token, or connect the number with its own account."  # noqa: S105  # a sentence
 _SUSPENDED: Final = "Twilio has suspended or closed the account. Have Twilio's support reopen it, then resume the number."
 _SENDER: Final = (
     "Twilio knows no WhatsApp sender with this number in this account. Register or repair it there, then resume it."

@@ -174,7 +174,7 @@ async def test_a_slowed_number_is_slow_for_all_replicas(redis_url: str) -> None:
 
 async def test_a_large_batch_of_one_group_is_answered(redis: Redis) -> None:
     limiter = RedisLimiter(redis, SystemClock())
-    names = [f"pair:{random.randrange(10**9)}-{n}" for n in range(3_000)]  # noqa: S311
+    names = [f"pair:{random.randrange(10**9)}-{n}" for n in range(3_000)]  # noqa: S311  # names, no secrets
     asks = [Ask(2, (Limit("pn:1", name, Rate(1), "limit.pair", shared=False),)) for name in names]
     assert granted(await limiter.reserve(asks)) == 3_000
     assert granted(await limiter.reserve(asks)) <= 3_000

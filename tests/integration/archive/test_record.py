@@ -172,7 +172,7 @@ async def test_batches_side_by_side_neither_block_nor_lose(pool: Pool) -> None:
         ]
     async with asyncio.TaskGroup() as group:
         for _ in range(8):
-            group.create_task(tell_shuffled(Recorder(pool), story, random.Random(chance.random())))  # noqa: S311
+            group.create_task(tell_shuffled(Recorder(pool), story, random.Random(chance.random())))  # noqa: S311  # a seed
     conversations = await read.conversations(pool, TENANT, NEWEST, 100)
     assert sorted(c.contact_phone for c in conversations) == phones
     assert sum(c.entry_count for c in conversations) == 120

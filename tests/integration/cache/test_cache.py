@@ -56,7 +56,7 @@ class Table:
 async def until_waiting(cache: Cache, others: int) -> None:
     """So many wait for somebody's reading."""
     async with asyncio.timeout(10):
-        while sum(len(reading._callbacks or ()) for reading in cache._reading.values()) < others:  # type: ignore[attr-defined]
+        while sum(len(reading._callbacks or ()) for reading in cache._reading.values()) < others:  # type: ignore[attr-defined]  # asyncio says it nowhere else
             await asyncio.sleep(0.001)
 
 

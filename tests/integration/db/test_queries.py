@@ -60,7 +60,7 @@ async def test_a_role_is_refused_the_tables_of_the_others_and_all_definitions(se
             if schema == service and table != "migrations":
                 await connection.fetchval(reads)
             elif schema != service:
-                for text in (reads, f"DELETE FROM {schema}.{table}"):  # noqa: S608
+                for text in (reads, f"DELETE FROM {schema}.{table}"):  # noqa: S608  # names of tables
                     with pytest.raises(asyncpg.InsufficientPrivilegeError):
                         await connection.execute(text)
         for text in (

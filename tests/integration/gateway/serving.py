@@ -41,7 +41,7 @@ class NoBus:
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
         """Nothing to make."""
 
-    async def consume(self, subscription: Subscription, handler: Handler, stop: StopSignal) -> None:  # noqa: ARG002
+    async def consume(self, subscription: Subscription, handler: Handler, stop: StopSignal) -> None:  # noqa: ARG002  # takes nothing
         await stop.wait()
 
 

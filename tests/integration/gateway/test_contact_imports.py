@@ -126,7 +126,7 @@ async def test_a_file_that_cannot_be_read_is_refused_and_leaves_nothing(
     assert answer.status == 422, answer.text
     assert code in {answer.body["code"], *(fault["code"] for fault in answer.body.get("errors", ()))}, answer.text
     for table in ("contact_imports", "contact_import_chunks"):
-        assert await gateway.pool.fetchval(f"SELECT count(*) FROM {table}") == 0  # noqa: S608
+        assert await gateway.pool.fetchval(f"SELECT count(*) FROM {table}") == 0  # noqa: S608  # constants
 
 
 async def test_hostile_lines_cost_themselves_only(gateway: Gateway, tenant: Tenant) -> None:

@@ -47,7 +47,7 @@ def exists(field: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries({"field": field, "operator": st.just("exists"), "value": st.booleans()})
 
 
-test_of.__test__ = False  # type: ignore[attr-defined]
+test_of.__test__ = False  # type: ignore[attr-defined]  # a function, not a test
 attributes = names.map("attribute.".__add__)
 tests = st.one_of(
     test_of(attributes, ["is", "is_not"], scalars),

@@ -312,7 +312,7 @@ async def test_a_draft_of_a_known_template_is_checked_against_it(gateway: Gatewa
     answer = await gateway.call("POST", "/api/drafts", draft, tenant)
     assert answer.status == 422
     assert answer.body["errors"][0]["code"] == "template.parameter_count"
-    draft["template"]["components"] = [{"type": "body", "parameters": [{"type": "text", "text": "{{name}}"}]}]  # type: ignore[index]
+    draft["template"]["components"] = [{"type": "body", "parameters": [{"type": "text", "text": "{{name}}"}]}]  # type: ignore[index]  # free JSON
     assert (await gateway.call("POST", "/api/drafts", draft, tenant)).status == 201
     unknown = {"type": "template", "template": {"name": "nobody_knows", "language": {"code": "en_US"}}}
     assert (await gateway.call("POST", "/api/drafts", unknown, tenant)).status == 201

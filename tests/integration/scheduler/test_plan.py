@@ -192,7 +192,7 @@ async def know_much(connection: Connection) -> None:
         INSERT INTO suppressions SELECT 't' || n % 7, '+' || n, 'all', now() FROM generate_series(1, 30000) n;
         INSERT INTO templates SELECT 'waba', 't' || n || ':en', 'utility', NULL, now() FROM generate_series(1, 2000) n;
         UPDATE holds SET free_form = substr(message_id, 5)::integer % 2 = 0, template = nullif('t7:en', 't' || substr(message_id, 5)::integer % 2 * 7 || ':en')
-        """  # noqa: E501
+        """  # noqa: E501  # SQL as it is read
     )
 
 

@@ -147,9 +147,9 @@ class World:
     async def _handle(self, kind: type, events: Sequence[Event]) -> None:
         handlers: dict[type, Callable[[Sequence[Event]], Awaitable[None]]] = {
             AudienceFound: lambda e: expand.expand(self.outbox, e, now()),  # type: ignore[arg-type]  # all of the one kind
-            MessageAccepted: lambda e: hold.hold(self.outbox, e, nothing),  # type: ignore[arg-type]
-            MessageRequestRefused: lambda e: conclude.refuse(self.outbox, e),  # type: ignore[arg-type]
-            RunReported: lambda e: conclude.report(self.outbox, e),  # type: ignore[arg-type]
+            MessageAccepted: lambda e: hold.hold(self.outbox, e, nothing),  # type: ignore[arg-type]  # of the one kind
+            MessageRequestRefused: lambda e: conclude.refuse(self.outbox, e),  # type: ignore[arg-type]  # of the one kind
+            RunReported: lambda e: conclude.report(self.outbox, e),  # type: ignore[arg-type]  # of the one kind
         }
         await handlers.get(kind, lambda e: hold.settle(self.outbox, e, nothing))(events)
 

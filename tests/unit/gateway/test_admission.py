@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.domain.admission import E164, Moments, content_faults, json_faults, moments, normalized_phone
+from services.gateway.domain.admission import E164, Moments, content_faults, moments, normalized_phone
 from shared.errors import FieldError
+from shared.free_json import json_faults
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 

@@ -91,7 +91,7 @@ def test_only_what_people_read_holds_variables() -> None:
     assert template["components"][0]["parameters"][0]["image"]["link"] == "https://x/v"
     assert template["components"][1]["parameters"][0] == {"type": "text", "parameter_name": "{{a}}", "text": "v"}
     assert template["components"][2]["parameters"][0]["text"] == "v"
-    assert content["template"]["components"][1]["parameters"][0]["text"] == "{{a}}"  # type: ignore[index]
+    assert content["template"]["components"][1]["parameters"][0]["text"] == "{{a}}"  # type: ignore[index]  # free JSON
 
 
 def test_captions_headers_and_buttons_of_other_types_hold_variables_too() -> None:

@@ -137,7 +137,7 @@ def test_one_content_is_the_only_variant_and_variants_add_to_common_variables() 
             None,
             "Asia/Kolkata",
         ),
-        ({"starts_at": "2026-12-02T10:00:00", "time_zone": "recipient"}, None, datetime(2026, 12, 2, 10), None),  # noqa: DTZ001
+        ({"starts_at": "2026-12-02T10:00:00", "time_zone": "recipient"}, None, datetime(2026, 12, 2, 10), None),  # noqa: DTZ001  # a wall time
         ({"time_zone": "Asia/Kolkata"}, NOW, None, "Asia/Kolkata"),
     ],
 )
