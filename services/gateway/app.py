@@ -14,7 +14,7 @@ from services.gateway.contact_import import Imports
 from services.gateway.domain.origins import Origins
 from services.gateway.forward import Door
 from services.gateway.groups import Groups
-from services.gateway.ingest import Intake
+from services.gateway.intake import Intake
 from services.gateway.jobs import import_job, jobs, reader_job, template_job
 from services.gateway.lookups import Lookups
 from services.gateway.numbers import NumberDirectory

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from services.gateway.domain import twilio
-from services.gateway.ingest import Intake
+from services.gateway.intake import Intake
 from services.gateway.numbers import NumberDirectory
 from shared.clock import Clock
 from shared.errors import Rejected

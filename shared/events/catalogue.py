@@ -64,8 +64,10 @@ class MessageAccepted(Event, name="message.accepted", version=1, owner="gateway"
     message_id: MessageId
     number_id: NumberId
     to: Personal[str]
-    """E.164 with the plus sign."""
+    """E.164 with the plus sign; a business-scoped user id (`US.…`); or `group:` and the id of a WhatsApp group."""
     content: Personal[Content]
+    """Files of ours by their ids (`med_…`), quoted or reacted-to messages of ours by theirs (`msg_…`): the sender puts the
+    provider's in their place."""
     tier: Tier = Tier.NORMAL
     not_before: AwareDatetime
     """Earliest moment to send."""
@@ -91,11 +93,127 @@ class MessageReceived(Event, name="message.received", version=1, owner="gateway"
     number_id: NumberId
     wamid: str
     sender: Personal[str]
-    """E.164 with the plus sign."""
+    """E.164 with the plus sign; the business-scoped user id (`US.…`) where the provider does not tell the phone number."""
     sender_name: Personal[str] | None = None
     content: Personal[Content]
     received_at: AwareDatetime
     """The provider's time."""
+    user_id: Personal[str] | None = None
+    """The business-scoped user id, where the provider tells it."""
+    username: Personal[str] | None = None
+    """Without the @."""
+    group_id: str | None = None
+    """The WhatsApp group that it was written in."""
+    is_history: bool = False
+    """From before the number was connected (coexistence): nobody waits for an answer to it."""
+    is_over_rate: bool = False
+    """More than the user's messages per minute; kept and told as any other, for those who answer by machine to leave alone."""
+
+
+class MessageEchoed(Event, name="message.echoed", version=1, owner="gateway"):
+    """The business wrote from the WhatsApp Business app of the number (coexistence)."""
+
+    number_id: NumberId
+    wamid: str
+    to: Personal[str]
+    """As `message.received` has its sender."""
+    content: Personal[Content]
+    sent_at: AwareDatetime
+    """The provider's time."""
+    is_history: bool = False
+
+
+class MessageEdited(Event, name="message.edited", version=1, owner="gateway"):
+    """Somebody changed what they had written. `wamid` is the message's own, not the edit's."""
+
+    number_id: NumberId
+    wamid: str
+    content: Personal[Content]
+    edited_at: AwareDatetime
+    """The provider's time."""
+
+
+class MessageRevoked(Event, name="message.revoked", version=1, owner="gateway"):
+    """Somebody took back what they had written, for everyone. `wamid` is the message's own."""
+
+    number_id: NumberId
+    wamid: str
+    revoked_at: AwareDatetime
+    """The provider's time."""
+
+
+class ContactIdentityChanged(Event, name="contact.identity_changed", version=1, owner="gateway"):
+    """The provider says that somebody is to be called by another number or id from now on."""
+
+    contact_id: str | None = None
+    """None: nobody whom the tenant has as a contact."""
+    kind: str
+    """`phone`, `user_id` or `identity` (the device or the app changed: who it is may have changed too)."""
+    before: Personal[str] | None = None
+    after: Personal[str] | None = None
+    changed_at: AwareDatetime
+
+
+class AccountReported(Event, name="account.reported", version=1, owner="gateway"):
+    """The provider reports on an account or on one of its numbers: a restriction, a review, a limit, a quality."""
+
+    account_id: str
+    """The WhatsApp Business Account."""
+    number_id: NumberId | None = None
+    field: str
+    """The provider's name of the webhook field: `account_update`, `phone_number_quality_update` …"""
+    value: Content
+    """As the provider wrote it."""
+    reported_at: AwareDatetime | None = None
+    """The provider's time."""
+
+
+class MediaStored(Event, name="media.stored", version=1, owner="gateway"):
+    """A file is in the object store: uploaded by the tenant, or fetched because somebody sent it."""
+
+    media_id: str
+    object_key: str
+    mime_type: str
+    size_bytes: int
+    sha256: str
+    """Hex."""
+    file_name: Personal[str] | None = None
+    number_id: NumberId | None = None
+    """The number that it was sent to; with `wamid`."""
+    wamid: str | None = None
+    """The inbound message that it belongs to."""
+
+
+class MediaLost(Event, name="media.lost", version=1, owner="gateway"):
+    """A file that somebody sent cannot be fetched and will not be tried again."""
+
+    number_id: NumberId
+    wamid: str
+    code: str
+
+
+class WebhookSpooled(Event, name="webhook.spooled", version=1, owner="gateway"):
+    """A webhook's payload, in the bus's custody while the gateway's database is away."""
+
+    body: Personal[str]
+    """Base64 of the signed bytes."""
+    came_at: AwareDatetime
+
+
+class UpdateTold(Event, name="update.told", version=1, owner="gateway"):
+    """Something that a tenant wants to hear of, who watches. Told for tenants with callbacks or live readers only."""
+
+    update_id: str
+    """`upd_…`; the same update is told under the same id."""
+    type: str
+    """`message.received`, `message.delivered`, `template.changed` …"""
+    number_id: NumberId | None = None
+    at: AwareDatetime
+    """When it happened: the provider's time where it is the provider's news."""
+    data: Personal[Content]
+    """In this API's own shapes."""
+    graph: Personal[Content] | None = None
+    """The same in the Cloud API's shape: `{"entry_id", "field", "value"}`, one update; None where it has none."""
 
 
 class MessageStatusChanged(Event, name="message.status_changed", version=1, owner="gateway"):
@@ -109,6 +227,9 @@ class MessageStatusChanged(Event, name="message.status_changed", version=1, owne
     status_at: AwareDatetime
     """The provider's time, whole seconds."""
     error_code: str | None = None
+    error_detail: str | None = None
+    pricing: Content | None = None
+    """As the provider wrote it: `category`, `type`, `billable`, `pricing_model`."""
 
 
 class MessageConfirmed(Event, name="message.confirmed", version=1, owner="gateway"):
@@ -338,3 +459,10 @@ class NumberPaused(Event, name="number.paused", version=1, owner="sender"):
     """Of the number's record that was used; where a later one exists, it is repaired already."""
     code: str
     detail: str
+
+
+class CallbacksWatched(Event, name="callbacks.watched", version=1, owner="sender"):
+    """Whether a tenant has a callback that is on: only then its updates are told. Later `revision`s win."""
+
+    revision: int
+    is_watched: bool

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from services.gateway.connections import token_digest
-from services.gateway.ingest import Intake
+from services.gateway.intake import Intake
 from services.gateway.payloads.webhooks import VerifyQuery
 from services.gateway.store import numbers as store
 from shared.auth.signatures import HEADER
