@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from services.sandbox.answers import Prompt, graph_text
 from services.sandbox.domain import wamid
 from services.sandbox.domain.conduct import Conduct, Fate
-from services.sandbox.domain.errors import THROTTLES, GraphError, bad_token
+from services.sandbox.domain.errors import THROTTLES, GraphError, bad_parameter, bad_token
+from services.sandbox.domain.media_types import bare, fits
+from services.sandbox.domain.members import MediaUse
 from services.sandbox.domain.payload import Outgoing
+from services.sandbox.domain.template_use import TemplateUse
 from services.sandbox.domain.updates import Accepted, quote
 from services.sandbox.fates import draw, latency, meet
 from services.sandbox.happen import follow
 from services.sandbox.numbers import Number
+from services.sandbox.templates import MAX_HELD, Pacing, Template
 from services.sandbox.world import World, window_of
 
 OUTSIDE_WINDOW: Final = 131047
@@ -24,20 +30,11 @@ def accept(world: World, number: Number, message: Outgoing) -> Prompt:
 
     Never waits: between the decision and what follows from it nothing else happens.
     """
-    behaviour = world.behaviour
-    recipient = message.recipient
+    behaviour, recipient = world.behaviour, message.recipient
     now = world.clock.monotonic()
-    if recipient == number.digits:
-        raise GraphError(131021)
-    if number.state_refusal is not None and (code := number.refusal(now)) is not None:
-        raise _refused(world, code)
-    conduct = behaviour.conduct_of(recipient)
-    if conduct.refusal is not None and (
-        not conduct.refuses_every_second or world.turns.is_odd((number.line.phone_number_id, recipient))
-    ):
-        raise _refused(world, conduct.refusal)
-    if message.template is not None:
-        world.templates.check(number.line.waba_id, message.template, is_strict=behaviour.strict_templates)
+    conduct = _met(world, number, recipient, now)
+    template = None if message.template is None else _template(world, number, message, message.template)
+    files = _check_files(world, number, message.media) if message.media else None
     fate, is_accepted = conduct.fate, conduct.is_accepted
     own = number.spec.faults
     if (world.is_faulty or own is not None) and (fault := draw(world, own)) is not None:
@@ -48,6 +45,8 @@ def accept(world: World, number: Number, message: Outgoing) -> Prompt:
         return meet(world, fate, b"", after_seconds=0.0, record=None)
 
     conduct = _limited(world, number, message, conduct, now)
+    if message.type != "text" or message.is_group:
+        conduct = _fitting(conduct, message, files)
     unique = world.ids.randbytes(wamid.OUTBOUND_ID_BYTES)
     message_id = wamid.outbound(recipient, unique)
     stamp = world.clock.now().timestamp()
@@ -56,17 +55,57 @@ def accept(world: World, number: Number, message: Outgoing) -> Prompt:
         number.line,
         message_id,
         None if message.is_user_id else recipient,
-        recipient if message.is_user_id else None,
+        recipient if message.is_user_id else wamid.user_id_of(recipient) if behaviour.user_ids else None,
         message.type == "template",
         message.callback_data,
         conduct.failure,
+        is_group=message.is_group,
     )
-    follow(world, accepted, conduct, message.type, message.text)
-    wire = graph_text(_body(message, message_id))
+    pacing: Pacing = "none"
+    if template is not None:
+        accepted.category = template.spec.category.lower()
+        pacing = template.spec.pacing
+    if template is None or pacing == "none":
+        follow(world, accepted, conduct, message.type, message.text)
+    elif pacing == "held" and len(template.held) < MAX_HELD:
+        template.held.append((accepted, conduct))
+    wire = graph_text(_body(message, message_id, pacing))
     if fate is Fate.ANSWERED and not world.is_slow and not number.is_slow:
         world.ledger.answer(record)
         return wire
     return meet(world, fate, wire, after_seconds=latency(world, number), record=record)
+
+
+def _met(world: World, number: Number, recipient: str, now: float) -> Conduct:
+    """What the recipient does with a message. Raises `GraphError` where its number, or its sender's, is refused."""
+    if recipient == number.digits:
+        raise GraphError(131021)
+    if number.blocked and recipient in number.blocked:
+        raise GraphError(130403)
+    if number.state_refusal is not None and (code := number.refusal(now)) is not None:
+        raise _refused(world, code)
+    conduct = world.behaviour.conduct_of(recipient)
+    if conduct.refusal is not None and (
+        not conduct.refuses_every_second or world.turns.is_odd((number.line.phone_number_id, recipient))
+    ):
+        raise _refused(world, conduct.refusal)
+    return conduct
+
+
+def _template(world: World, number: Number, message: Outgoing, use: TemplateUse) -> Template | None:
+    """The template of a message, if the sandbox knows it. Raises `GraphError` where it cannot be sent, or not to this recipient."""
+    template = world.templates.check(number.line.waba_id, use, is_strict=world.behaviour.strict_templates)
+    if template is not None and template.spec.category == "AUTHENTICATION" and (message.is_user_id or message.is_group):
+        raise GraphError(131062)
+    return template
+
+
+def _fitting(conduct: Conduct, message: Outgoing, files: int | None) -> Conduct:
+    """The conduct towards a message that fails by itself, or that a group gets. `files` is the code its files make it fail with."""
+    failure = files or message.failure
+    if failure is not None:
+        return replace(conduct, steps=("failed",), failure=failure, replies=False)
+    return replace(conduct, replies=False) if message.is_group else conduct
 
 
 def _limited(world: World, number: Number, message: Outgoing, conduct: Conduct, now: float) -> Conduct:
@@ -95,6 +134,18 @@ def _limited(world: World, number: Number, message: Outgoing, conduct: Conduct, 
     return conduct
 
 
+def _check_files(world: World, number: Number, uses: tuple[MediaUse, ...]) -> int | None:
+    """The code that the message fails with as a file is of another kind. Raises `GraphError` for one that is not there."""
+    for use in uses:
+        media = world.media.find(use.id)
+        if media is None or media.phone_number_id != number.line.phone_number_id:
+            if world.behaviour.strict_media:
+                raise bad_parameter(f"Param {use.where}['id'] is not a valid whatsapp business account media attachment ID")
+        elif not fits(use.kind, media.mime_type) or (use.is_voice and bare(media.mime_type) != "audio/ogg"):
+            return 131053
+    return None
+
+
 def _refused(world: World, code: int, http_status: int | None = None) -> GraphError:
     """The refusal, with the status that throttles are switched to."""
     if code == 190:
@@ -107,10 +158,17 @@ def _refused(world: World, code: int, http_status: int | None = None) -> GraphEr
     )
 
 
-def _body(message: Outgoing, message_id: str) -> str:
+_PACED: Final[Mapping[Pacing, str]] = MappingProxyType(
+    {"none": "accepted", "held": "held_for_quality_assessment", "paused": "paused"}
+)
+
+
+def _body(message: Outgoing, message_id: str, pacing: Pacing) -> str:
     """The body of the HTTP 200, in Meta's style."""
     wamid_json = message_id.replace("/", "\\/")
-    status = ',"message_status":"accepted"' if message.type == "template" else ""
+    status = f',"message_status":"{_PACED[pacing]}"' if message.type == "template" else ""
+    if message.is_group:
+        status += f',"group_id":"{message.recipient}"'
     if message.is_user_id:
         contact = f'{{"input":"{message.recipient}","user_id":"{message.recipient}"}}'
     else:

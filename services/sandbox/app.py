@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import aiohttp
 
 from services.sandbox.happen import take_steps
+from services.sandbox.journal import Journal
 from services.sandbox.ledger import Ledger
+from services.sandbox.media import MediaStore
 from services.sandbox.numbers import Numbers
+from services.sandbox.routes.accounts import Accounts
 from services.sandbox.routes.control import Control
+from services.sandbox.routes.inbound import InboundRoutes
+from services.sandbox.routes.media import MediaRoutes
 from services.sandbox.routes.messages import Messages
 from services.sandbox.routes.nodes import Nodes
-from services.sandbox.routes.paths import Paths
+from services.sandbox.routes.paths import Paths, takes_files
 from services.sandbox.routes.templates import TemplateRoutes
 from services.sandbox.server import GraphServer
 from services.sandbox.settings import Settings
@@ -47,15 +52,47 @@ async def build(stack: AsyncExitStack, settings: Settings, tracing: Tracing) -> 
         take_steps(world, steps)
 
     timers = Timers[Step](fire)
+    later = Timers[Callable[[], None]](_run_all)
     stack.callback(timers.close)
-    world = World(Numbers(own.numbers_limit), Ledger(own.ledger_limit), timers, webhooks, session, clock, own.behaviour())
+    stack.callback(later.close)
+    world = World(
+        Numbers(own.numbers_limit),
+        Ledger(own.ledger_limit),
+        timers,
+        later,
+        webhooks,
+        session,
+        clock,
+        own.behaviour(),
+        MediaStore(clock, own.media_bytes),
+        Journal(clock, own.request_log),
+    )
     world.numbers.put(own.phone_number_id, own.first_number(), clock.monotonic())
 
     twilio = Twilio(world)
     stack.callback(twilio.close)
     templates = TemplateRoutes(world)
-    control = Control(world, {"twilio": twilio.control, "templates": templates.control})
-    paths = Paths(Messages(world, tracing), Nodes(world), templates, control, twilio.handle)
-    server = GraphServer(paths.handle, host=own.host, port=own.port)
+    media = MediaRoutes(world)
+    inbound = InboundRoutes(world, media)
+    control = Control(
+        world,
+        {
+            "twilio": twilio.control,
+            "templates": templates.control,
+            "media": media.control,
+            "inbound": inbound.inbound,
+            "echoes": inbound.echoes,
+            "webhooks": inbound.webhooks,
+        },
+    )
+    nodes = Nodes(world)
+    accounts = Accounts(world, nodes)
+    paths = Paths(world, Messages(world, tracing), nodes, accounts, templates, media, control, twilio.handle)
+    server = GraphServer(paths.handle, host=own.host, port=own.port, takes_files=takes_files)
     await server.open(stack)
     return [server, webhooks, *twilio.components]
+
+
+def _run_all(works: list[Callable[[], None]]) -> None:
+    for work in works:
+        work()

@@ -24,11 +24,15 @@ log = structlog.get_logger(__name__)
 
 Handler = Callable[[Request], Answer]
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
+TakesFiles = Callable[[bytes], bool]
+"""Whether a request for this target may bring a file."""
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = 1024 * 1024
+MAX_FILE_BYTES: Final = 102 * 1024 * 1024
+"""Of a request that may bring a file: the greatest there is, and what stands around it."""
 MAX_DISCARDED_BYTES: Final = 16 * MAX_BODY_BYTES
-"""A body beyond its limit is read and thrown away up to here: closing earlier would reset the connection and lose the answer."""
+"""A body beyond its limit is read and thrown away for so long: closing earlier would reset the connection and lose the answer."""
 MAX_PIPELINED: Final = 256
 """Requests that wait behind a held one before the connection is no longer read."""
 DRIPS: Final = 20
@@ -36,6 +40,10 @@ DRIPS: Final = 20
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 """With a linger time of zero, closing sends RST."""
+
+
+def takes_none(target: bytes) -> bool:  # noqa: ARG001  # none of them
+    return False
 
 
 class _Parts:
@@ -55,8 +63,11 @@ class _Parts:
 class Connection(asyncio.Protocol):
     """`leave` hears of its end; `spawn` runs what has to be waited for; loop time `active_at` saw its last bytes."""
 
-    def __init__(self, handler: Handler, leave: Callable[[Connection], None], spawn: Spawn) -> None:
+    def __init__(
+        self, handler: Handler, leave: Callable[[Connection], None], spawn: Spawn, takes_files: TakesFiles = takes_none
+    ) -> None:
         self._handler = handler
+        self._takes_files = takes_files
         self._leave = leave
         self._spawn = spawn
         self._loop = asyncio.get_running_loop()
@@ -285,10 +296,12 @@ class Connection(asyncio.Protocol):
             elif (expected := self._parts.headers.pop(b"Expect", None)) is not None and expected.lower() == b"100-continue":
                 self._transport.write(_CONTINUE)
         elif self._unfinished > MAX_BODY_BYTES:
-            self._is_too_large = True
-            body.clear()
-            if self._unfinished > MAX_DISCARDED_BYTES:
-                self._refuse(413)
+            limit = MAX_FILE_BYTES if self._takes_files(b"".join(self._parts.url)) else MAX_BODY_BYTES
+            if self._unfinished > limit:
+                self._is_too_large = True
+                body.clear()
+                if self._unfinished > limit + MAX_DISCARDED_BYTES:
+                    self._refuse(413)
 
     def _refuse(self, status: int) -> None:
         """Answer what is no request, and hang up."""

@@ -57,17 +57,26 @@ def take_steps(world: World, steps: list[Step]) -> None:
             send(number, StatusUpdate(message, step, timestamp))
 
 
+def hear(world: World, number: Number, who: str, *, opens_window: bool = True) -> float:
+    """Count what somebody says to `number`; most of it opens their customer service window. Returns the Unix time."""
+    phone_number_id = number.line.phone_number_id
+    now, stamp = world.clock.monotonic(), world.clock.now().timestamp()
+    number.rate.count(now)
+    if opens_window:
+        world.windows.see(window_of(phone_number_id, who), now)
+    world.ledger.count_inbound(phone_number_id, stamp)
+    return stamp
+
+
 def write(world: World, number: Number, sender: str | None, user_id: str | None, text: str, *, name: str | None = None) -> str:
     """A user writes to `number`, which opens their customer service window. Returns the message's wamid.
 
     What comes in counts against the number's rate.
     """
     who = sender or user_id or ""
-    phone_number_id = number.line.phone_number_id
-    now, stamp = world.clock.monotonic(), world.clock.now().timestamp()
-    number.rate.count(now)
-    world.windows.see(window_of(phone_number_id, who), now)
-    world.ledger.count_inbound(phone_number_id, stamp)
+    if user_id is None and world.behaviour.user_ids:
+        user_id = wamid.user_id_of(who)
+    stamp = hear(world, number, who)
     message_id = wamid.inbound(who, world.ids.randbytes(wamid.INBOUND_ID_BYTES))
     update = InboundUpdate(number.line, message_id, sender, user_id, name or name_of(who), text, int(stamp))
     world.webhooks.send(number, update)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
@@ -48,6 +48,8 @@ class NumberSpec(BaseModel):
     """The business portfolio, whose users are counted together; none: the account is one of its own."""
     unique_users_per_day: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """Users whom the portfolio may reach outside the customer service window in any 24 hours; none: unlimited."""
+    quality_rating: Literal["GREEN", "YELLOW", "RED", "UNKNOWN"] = "GREEN"
+    messaging_limit_tier: Annotated[str, StringConstraints(pattern=r"^TIER_[A-Z0-9]{1,20}$")] = "TIER_UNLIMITED"
     state: State = "connected"
     state_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
     """After so long the number is `connected` again; none: never by itself."""
@@ -69,11 +71,16 @@ class Number:
     """One number, its limits and the `Authorization` values that open it. `now` is monotonic seconds."""
 
     __slots__ = (
+        "account_override",
         "app_secret",
         "authorizations",
+        "blocked",
+        "callback_url",
         "digits",
         "is_slow",
+        "is_subscribed",
         "line",
+        "override",
         "pairs",
         "portfolio_id",
         "rate",
@@ -85,6 +92,11 @@ class Number:
     def __init__(self, phone_number_id: str, spec: NumberSpec, limit: LimitKind, now: float) -> None:
         self.pairs = PairRates()
         self.rate = _rate(spec, limit)
+        self.override: str | None = None
+        self.account_override: str | None = None
+        self.is_subscribed = True
+        self.blocked: set[str] = set()
+        """Users whom the business blocked."""
         self.take(phone_number_id, spec, now)
 
     def take(self, phone_number_id: str, spec: NumberSpec, now: float) -> None:
@@ -95,10 +107,22 @@ class Number:
         self.digits = "".join(filter(str.isdigit, spec.display_phone_number))
         self.authorizations = frozenset((f"Bearer {token}".encode(), f"OAuth {token}".encode()))
         self.app_secret = spec.app_secret.get_secret_value().encode()
+        self._direct()
         self.is_slow = bool(spec.latency_ms or spec.spike_share)
         self.portfolio_id = spec.portfolio_id or spec.waba_id
         self.state_refusal = STATE_REFUSALS.get(spec.state)
         self.state_ends_at = float("inf") if spec.state_seconds is None else now + spec.state_seconds
+
+    def redirect(self, **targets: Any) -> None:
+        """Change any of `override`, `account_override` and `is_subscribed`."""
+        self.override = targets.get("override", self.override)
+        self.account_override = targets.get("account_override", self.account_override)
+        self.is_subscribed = targets.get("is_subscribed", self.is_subscribed)
+        self._direct()
+
+    def _direct(self) -> None:
+        """Where its webhooks go: the number's own URL, else the account's, else the app's; none without a subscription."""
+        self.callback_url = (self.override or self.account_override or self.spec.webhook_url) if self.is_subscribed else None
 
     def limit_by(self, limit: LimitKind) -> None:
         """Enforce the rate this way, from a fresh start."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from services.sandbox.connection import Connection, Handler
+from services.sandbox.connection import Connection, Handler, TakesFiles, takes_none
 from shared.bus.interface import StopSignal
 from shared.run import Stage
 
@@ -27,8 +27,9 @@ class GraphServer:
     name = "sandbox.http"
     stage = Stage.RELAY  # in the one-process run it must outlive the sender, whose calls in hand end here
 
-    def __init__(self, handler: Handler, *, host: str, port: int) -> None:
+    def __init__(self, handler: Handler, *, host: str, port: int, takes_files: TakesFiles = takes_none) -> None:
         self._handler = handler
+        self._takes_files = takes_files
         self._host = host
         self._connections: set[Connection] = set()
         self._left = asyncio.Event()
@@ -53,7 +54,7 @@ class GraphServer:
                 waiting.add(task)
                 task.add_done_callback(waiting.discard)
 
-            connection = Connection(self._handler, leave, spawn)
+            connection = Connection(self._handler, leave, spawn, self._takes_files)
             self._connections.add(connection)
             self._left.clear()
             return connection

@@ -33,6 +33,10 @@ class SandboxSettings(Group):
     webhook_retry_seconds: float = Field(3600, ge=0, le=604_800, description="How long a webhook is tried again.")
     webhook_backlog: int = Field(500_000, ge=1, le=10_000_000, description="Updates that may wait; beyond, they are dropped.")
     ledger_limit: int = Field(2_000_000, ge=0, le=50_000_000, description="Records kept, about 250 bytes each.")
+    request_log: int = Field(5000, ge=1, le=1_000_000, description="Last requests that the control API can tell.")
+    media_bytes: int = Field(
+        512 * 1024 * 1024, ge=1, le=64 * 1024**3, description="Bytes of all files together; beyond, the oldest are forgotten."
+    )
     numbers_limit: int = Field(1000, ge=1, le=100_000, description="Numbers that may exist.")
 
     def behaviour(self) -> Behaviour:

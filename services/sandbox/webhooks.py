@@ -18,6 +18,7 @@ import structlog
 from services.sandbox.domain.updates import MAX_BYTES, MAX_UPDATES, Update, payload, size_bound
 from services.sandbox.domain.wire import sign
 from services.sandbox.numbers import Number
+from services.sandbox.timers import Timers
 from shared.bus.interface import StopSignal
 from shared.clock import Clock
 from shared.run import Stage
@@ -27,8 +28,23 @@ log = structlog.get_logger(__name__)
 POST_SECONDS: Final = 10.0
 BACKOFF_FIRST_SECONDS: Final = 0.2
 BACKOFF_LONGEST_SECONDS: Final = 10.0
+META_WAITS_SECONDS: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0)
+"""Meta says "immediately, then with decreasing frequency": the last wait comes again until `META_SECONDS` are over."""
+META_SECONDS: Final = 7 * 86_400.0
 STOP_SECONDS: Final = 1.0
 """What POSTs in flight get to end in when the sandbox stops."""
+
+
+@dataclass(eq=False, slots=True)
+class _Post:
+    """A POST with `count` updates, first tried at `began` (monotonic seconds)."""
+
+    key: tuple[str, bytes]
+    body: bytes
+    headers: dict[str, str]
+    count: int
+    began: float
+    failures: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -38,6 +54,8 @@ class _Receiver:
     url: str
     app_secret: bytes
     waiting: deque[Update] = field(default_factory=deque)
+    again: deque[_Post] = field(default_factory=deque)
+    """POSTs that failed and are due."""
     in_flight: int = 0
     is_failing: bool = False
 
@@ -82,6 +100,8 @@ class WebhookSender:
         self._group: asyncio.TaskGroup | None = None
         self._pumps: set[asyncio.Task[None]] = set()
         self._stop: StopSignal = asyncio.Event()
+        self._time_scale: float | None = None
+        self._later: Timers[_Post] = Timers(self._bring_back)
         self._repeat_share = 0.0
         self._chance = random.Random()  # noqa: S311  # repeats are drawn, not secrets
         self.pending = 0
@@ -93,14 +113,21 @@ class WebhookSender:
         self._repeat_share = share
         self._chance = chance
 
+    def slow_down(self, time_scale: float | None) -> None:
+        """Try again as Meta does, so many times faster; None: quickly. What waits for its next try already goes on waiting."""
+        self._time_scale = time_scale
+
     def send(self, number: Number, update: Update) -> None:
-        """Send `update` to the number's callback URL. Beyond the backlog it is dropped and counted."""
+        """Send `update` to the number's callback URL, if it has one. Beyond the backlog it is dropped and counted."""
+        url = number.callback_url
+        if url is None:
+            return
         if self.pending >= self._backlog:
             if self.counts.dropped == 0:
                 log.warning("webhooks.backlog_full", updates=self.pending)
             self.counts.dropped += 1
             return
-        key = (number.spec.webhook_url, number.app_secret)
+        key = (url, number.app_secret)
         receiver = self._receivers.get(key)
         if receiver is None:
             receiver = self._receivers[key] = _Receiver(*key)
@@ -108,6 +135,16 @@ class WebhookSender:
         self.pending += 1
         if self._group is not None and receiver.in_flight < self._concurrency:
             self._start_pump(receiver)
+
+    def _bring_back(self, posts: list[_Post]) -> None:
+        """Their next try is due."""
+        for post in posts:
+            receiver = self._receivers.get(post.key)
+            if receiver is None:
+                receiver = self._receivers[post.key] = _Receiver(*post.key)
+            receiver.again.append(post)
+            if self._group is not None and receiver.in_flight < self._concurrency:
+                self._start_pump(receiver)
 
     async def run(self, stop: StopSignal) -> None:
         """Send until `stop`; POSTs in flight then have a moment to end, what waits is lost: the sandbox keeps nothing."""
@@ -122,6 +159,7 @@ class WebhookSender:
                 _, late = await asyncio.wait(self._pumps, timeout=STOP_SECONDS)
                 for pump in late:
                     pump.cancel()
+        self._later.close()
         if self.pending:
             log.warning("webhooks.abandoned", updates=self.pending)
 
@@ -136,48 +174,68 @@ class WebhookSender:
     async def _pump(self, receiver: _Receiver) -> None:
         """Batches of what waits, one after the other, until nothing does."""
         try:
-            while receiver.waiting and not self._stop.is_set():
-                await self._deliver(receiver, receiver.take_batch())
+            while (receiver.again or receiver.waiting) and not self._stop.is_set():
+                await self._deliver(receiver, receiver.again.popleft() if receiver.again else self._written(receiver))
         finally:
             receiver.in_flight -= 1
-            if not receiver.waiting and receiver.in_flight == 0:
+            if not (receiver.waiting or receiver.again) and receiver.in_flight == 0:
                 self._receivers.pop((receiver.url, receiver.app_secret), None)
 
-    async def _deliver(self, receiver: _Receiver, batch: list[Update]) -> None:
+    def _written(self, receiver: _Receiver) -> _Post:
+        """The next batch."""
+        batch = receiver.take_batch()
         body = payload(batch)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "facebookexternalua",
             "X-Hub-Signature-256": sign(receiver.app_secret, body),
         }
-        give_up_at = self._clock.monotonic() + self._retry_seconds
-        wait = BACKOFF_FIRST_SECONDS
+        return _Post((receiver.url, receiver.app_secret), body, headers, len(batch), self._clock.monotonic())
+
+    async def _deliver(self, receiver: _Receiver, post: _Post) -> None:
+        """Try until it is answered with 200; where tries come as Meta's do, once, and the next one is put on the wheel."""
         while True:
             self.counts.posts += 1
-            status = await self._post(receiver.url, body, headers)
+            if post.failures:
+                self.counts.retries += 1
+            status = await self._post(receiver.url, post.body, post.headers)
             if status == 200:
-                if receiver.is_failing:
-                    receiver.is_failing = False
-                    log.info("webhooks.receiver_back", pending=self.pending)
-                self.counts.delivered += len(batch)
-                self.pending -= len(batch)
-                if self._repeat_share and self._chance.random() < self._repeat_share:
-                    self.counts.posts += 1
-                    self.counts.repeats += 1
-                    await self._post(receiver.url, body, headers)
+                await self._settle(receiver, post)
                 return
             if not receiver.is_failing:
                 receiver.is_failing = True
-                log.warning("webhooks.receiver_failing", status=status, updates=len(batch))
-            if self._clock.monotonic() + wait > give_up_at:
-                log.warning("webhooks.given_up", status=status, updates=len(batch))
-                self.counts.dropped += len(batch)
-                self.pending -= len(batch)
+                log.warning("webhooks.receiver_failing", status=status, updates=post.count)
+            wait, longest = self._wait(post)
+            if self._clock.monotonic() + wait > post.began + longest:
+                log.warning("webhooks.given_up", status=status, updates=post.count)
+                self.counts.dropped += post.count
+                self.pending -= post.count
+                return
+            post.failures += 1
+            if self._time_scale is not None:
+                self._later.after([(wait, post)])
                 return
             if await self._stopped_within(wait):
                 return
-            wait = min(2 * wait, BACKOFF_LONGEST_SECONDS)
-            self.counts.retries += 1
+
+    def _wait(self, post: _Post) -> tuple[float, float]:
+        """Seconds to the next try, and from the first to the last."""
+        if self._time_scale is None:
+            wait = min(BACKOFF_FIRST_SECONDS * 2.0 ** min(post.failures, 30), BACKOFF_LONGEST_SECONDS)
+            return wait, self._retry_seconds
+        place = min(post.failures, len(META_WAITS_SECONDS) - 1)
+        return META_WAITS_SECONDS[place] / self._time_scale, META_SECONDS / self._time_scale
+
+    async def _settle(self, receiver: _Receiver, post: _Post) -> None:
+        if receiver.is_failing:
+            receiver.is_failing = False
+            log.info("webhooks.receiver_back", pending=self.pending)
+        self.counts.delivered += post.count
+        self.pending -= post.count
+        if self._repeat_share and self._chance.random() < self._repeat_share:
+            self.counts.posts += 1
+            self.counts.repeats += 1
+            await self._post(receiver.url, post.body, post.headers)
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> int | None:
         """The HTTP status of the answer; None where none came."""
@@ -195,15 +253,11 @@ class WebhookSender:
         return True
 
 
-async def verify(session: aiohttp.ClientSession, number: Number, challenge: str) -> bool:
+async def verify(session: aiohttp.ClientSession, url: str, token: str, challenge: str) -> bool:
     """Meta's handshake: the callback must answer 200 with exactly the challenge when the verify token is its own."""
-    query = {
-        "hub.mode": "subscribe",
-        "hub.challenge": challenge,
-        "hub.verify_token": number.spec.verify_token.get_secret_value(),
-    }
+    query = {"hub.mode": "subscribe", "hub.challenge": challenge, "hub.verify_token": token}
     try:
-        async with session.get(number.spec.webhook_url, params=query, allow_redirects=False) as response:
+        async with session.get(url, params=query, allow_redirects=False) as response:
             return response.status == 200 and await response.text() == challenge
-    except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError):
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         return False

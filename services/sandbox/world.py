@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
 
 from services.sandbox.domain.behaviour import Behaviour
+from services.sandbox.domain.errors import GraphError
 from services.sandbox.domain.faults import Latency
 from services.sandbox.domain.recent import Recent
 from services.sandbox.domain.updates import Accepted
+from services.sandbox.journal import Journal
 from services.sandbox.ledger import Ledger
-from services.sandbox.numbers import Numbers
+from services.sandbox.media import MediaStore
+from services.sandbox.numbers import Number, Numbers
 from services.sandbox.templates import Templates
 from services.sandbox.timers import Timers
+from services.sandbox.upkeep import Business
 from services.sandbox.webhooks import WebhookSender
 from shared.clock import Clock
 
@@ -54,16 +59,21 @@ class World:
     numbers: Numbers
     ledger: Ledger
     timers: Timers[Step]
+    later: Timers[Callable[[], None]]
+    """What happens later and is no message's step."""
     webhooks: WebhookSender
     session: aiohttp.ClientSession
     clock: Clock
     initial_behaviour: Behaviour
+    media: MediaStore
+    journal: Journal
     behaviour: Behaviour = field(init=False)
     chance: random.Random = field(init=False)
     is_faulty: bool = field(init=False)
     latency: Latency = field(init=False)
     is_slow: bool = field(init=False)
     """Whether answers take time at all."""
+    business: Business = field(default_factory=Business)
     ids: random.Random = field(default_factory=random.Random)
     templates: Templates = field(default_factory=Templates)
     turns: Turns = field(default_factory=Turns)
@@ -84,6 +94,13 @@ class World:
         self.is_slow = self.latency.is_any
         self.numbers.limit_by(behaviour.number_limit)
         self.webhooks.repeat(behaviour.webhooks.repeat, self.chance)
+        self.webhooks.slow_down(behaviour.time_scale if behaviour.webhook_retries == "meta" else None)
+
+    def first_number(self) -> Number:
+        """Whom a call is about that names none. Raises `GraphError` where there is no number at all."""
+        for number in self.numbers.all():
+            return number
+        raise GraphError(100, "There is no number.")
 
     def portfolio(self, portfolio_id: str) -> Recent:
         users = self.portfolios.get(portfolio_id)
@@ -96,6 +113,7 @@ class World:
         self.numbers.forget_use()
         self.windows.clear()
         self.portfolios.clear()
+        self.business.forget_calls()
 
 
 def window_of(phone_number_id: str, user: str) -> str:

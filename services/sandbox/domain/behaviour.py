@@ -54,7 +54,26 @@ class Behaviour(BaseModel):
     strict_templates: bool = False
     """A message of a template that the sandbox does not know is refused with 132001."""
     templates_approved: bool = True
-    """A template that is created is approved at once; off: it is PENDING until the control API says otherwise."""
+    """A template that is created or edited is reviewed at once; off: it is PENDING until the control API says otherwise."""
+    review_seconds: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    """A template that is created or edited is PENDING for so long; none: as `templates_approved` says."""
+    refuse_edge_variables: bool = False
+    """A template whose body begins or ends with a variable is not created (subcode 2388299)."""
+    user_ids: bool = False
+    """Webhooks name the business-scoped user ids of those who have a phone number, too."""
+    webhook_retries: Literal["quick", "meta"] = "quick"
+    """`quick`: after 0.2 s and ever longer, up to 10 s. `meta`: at once and ever later, for seven days."""
+    any_document: bool = False
+    """An upload of a type that Meta does not list is taken as a document."""
+    strict_media: bool = True
+    """A message with a media id that was not uploaded is refused with 100; off: it is sent."""
+    media_url_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    """How long an address of a file is good."""
+    management_calls_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
+    """Calls of an account's own edges; beyond: 80007."""
+    time_scale: Annotated[float, Field(gt=0, le=10_000_000)] = 1.0
+    """How many times faster than Meta's its long times pass: webhook retries (`meta`), media ids and addresses, template edits,
+    registrations."""
     faults: Faults = Faults()
     webhooks: WebhookFaults = WebhookFaults()
     seed: int | None = None

@@ -28,6 +28,8 @@ KINDS: Final = MappingProxyType(
         100: ErrorKind(400, "Invalid parameter"),
         104: ErrorKind(401, "An access token is required to request this resource."),
         190: ErrorKind(401, "Invalid OAuth access token - Cannot parse access token"),
+        80007: ErrorKind(400, "Rate limit issues"),
+        130403: ErrorKind(403, "Recipient is blocked by the business"),
         130429: ErrorKind(400, "Rate limit hit"),
         130472: ErrorKind(400, "User's number is part of an experiment"),
         131000: ErrorKind(500, "Something went wrong"),
@@ -43,19 +45,31 @@ KINDS: Final = MappingProxyType(
         131049: ErrorKind(400, "This message was not delivered to maintain healthy ecosystem engagement."),
         131050: ErrorKind(400, "User has stopped marketing messages from this business"),
         131051: ErrorKind(400, "Unsupported message type"),
+        131052: ErrorKind(400, "Media download error"),
+        131053: ErrorKind(400, "Media upload error"),
         131056: ErrorKind(400, "(Business Account, Consumer Account) pair rate limit hit"),
         131057: ErrorKind(500, "Account in maintenance mode"),
+        131062: ErrorKind(400, "Business-scoped user id recipients are not supported for this message"),
         132000: ErrorKind(400, "Number of parameters does not match the expected number of params"),
         132001: ErrorKind(404, "Template name does not exist in the translation"),
+        132005: ErrorKind(400, "Translated text too long"),
+        132012: ErrorKind(400, "Parameter format does not match format in the created template"),
         132015: ErrorKind(400, "Template is paused"),
         132016: ErrorKind(400, "Template is disabled"),
+        132018: ErrorKind(400, "Template parameters are inconsistent"),
+        133005: ErrorKind(400, "Two-step verification PIN mismatch"),
+        133006: ErrorKind(400, "Phone number re-verification needed"),
         133010: ErrorKind(400, "Phone number not registered"),
+        133016: ErrorKind(400, "Account register/deregister rate limit exceeded"),
+        134100: ErrorKind(400, "Only marketing messages are supported"),
+        139101: ErrorKind(400, "Blocklist limit reached"),
     }
 )
 
 DETAILS: Final = MappingProxyType(
     {
         2: "The service is temporarily down or overloaded. Try again.",
+        130403: "Message failed to send because this business has blocked the recipient.",
         130429: "Message failed to send because there were too many messages sent from this phone number in a short period "
         "of time.",
         130472: "Failed to send message because this user's phone number is part of an experiment.",
@@ -69,13 +83,20 @@ DETAILS: Final = MappingProxyType(
         131048: "Message failed to send because there are restrictions on how many messages can be sent from this phone number.",
         131049: "In order to maintain a healthy ecosystem engagement, the message failed to be delivered.",
         131050: "Unable to deliver the message. This recipient has chosen to stop receiving marketing messages from you.",
+        131052: "Unable to download the media sent by the user, or the link of the message.",
+        131053: "The media could not be uploaded, or its type is not the message's.",
         131056: "Message failed to send because there were too many messages sent from this phone number to the same phone "
         "number in a short period of time.",
         131057: "Business Account is in maintenance mode.",
+        131062: "Messages of this kind need a phone number, not a business-scoped user id.",
         132001: "The template does not exist in the language, or has not been approved.",
         132015: "Template is paused due to low quality, so it cannot be sent in a template message.",
         132016: "Template has been paused too many times due to low quality and is now permanently disabled.",
+        133005: "The two-step verification PIN is not this number's.",
+        133006: "The phone number must be verified before it is registered.",
         133010: "Phone number not registered on the WhatsApp Business Platform.",
+        133016: "There were too many attempts to register or deregister this phone number in a short time.",
+        134100: "Only marketing templates may be sent to this endpoint.",
     }
 )
 

@@ -21,10 +21,11 @@ MAX_UPDATES: Final = 1000
 MAX_BYTES: Final = 3_000_000
 """Meta's bounds for one POST."""
 
+GROUP_MEMBER: Final = "15551234567"
+
 _NAMES: Final = ("Ana", "Bruno", "Chidi", "Dolores", "Füsun", "Giulia", "Hanna", "Inés", "João", "Kofi", "Leila", "Zoë")
 
 _NEEDS_NO_ESCAPE: Final = re.compile(r"[0-9A-Za-z _.:=+-]*").fullmatch
-_BILLED: Final = ',"pricing":{"billable":true,"pricing_model":"PMP","type":"regular","category":"utility"}}'
 _FREE: Final = ',"pricing":{"billable":false,"pricing_model":"PMP","type":"free_customer_service","category":"service"}}'
 
 
@@ -50,6 +51,10 @@ class Accepted:
     """Code of its `failed` status."""
     reply: str | None = None
     """What the recipient will answer."""
+    is_group: bool = False
+    """The recipient is a group, whose one member the webhooks name."""
+    category: str = "utility"
+    """A template's, which its price depends on."""
     written: _Written | None = field(default=None, init=False)
 
 
@@ -80,16 +85,25 @@ class InboundUpdate(NamedTuple):
     timestamp: int
 
 
+class MessageUpdate(NamedTuple):
+    """A user's message that is no text. `contact` and `item` are JSON in Meta's style, `who` is the contact's key."""
+
+    line: Line
+    who: str
+    contact: str | None
+    item: str
+
+
 class AccountUpdate(NamedTuple):
-    """Something about an account, not about a number's messages. `value` is JSON in Meta's style."""
+    """A change that shares its value with no other. `value` is JSON in Meta's style; an entry has no time for `messages`."""
 
     waba_id: str
     field: str
     value: str
-    timestamp: int
+    timestamp: int | None
 
 
-Update = StatusUpdate | InboundUpdate | AccountUpdate
+Update = StatusUpdate | InboundUpdate | MessageUpdate | AccountUpdate
 
 
 def name_of(digits: str) -> str:
@@ -105,7 +119,9 @@ def size_bound(update: Update) -> int:
     if isinstance(update, InboundUpdate):
         return 600 + 12 * (len(update.text) + len(update.name))
     if isinstance(update, AccountUpdate):
-        return 200 + len(update.value)
+        return 200 + len(update.field) + len(update.value)
+    if isinstance(update, MessageUpdate):
+        return 600 + len(update.item) + len(update.contact or "")
     return 1000 + 12 * len(update.message.callback_data or "")
 
 
@@ -138,6 +154,10 @@ def payload(updates: Iterable[Update]) -> bytes:
             changes.append((line, "statuses" if is_status else "messages", change))
         if isinstance(update, StatusUpdate):
             _write_status(update, change)
+        elif isinstance(update, MessageUpdate):
+            if update.contact is not None:
+                change.contacts[update.who] = update.contact
+            change.items.append(update.item)
         else:
             _write_inbound(update, change)
     entries: dict[str, list[str]] = {}
@@ -152,7 +172,8 @@ def payload(updates: Iterable[Update]) -> bytes:
 def _entry(update: AccountUpdate) -> str:
     """An entry of its own: only those that are not about messages have a time."""
     change = f'{{"value":{update.value},"field":"{update.field}"}}'
-    return f'{{"id":"{update.waba_id}","time":{update.timestamp},"changes":[{change}]}}'
+    time = "" if update.timestamp is None else f'"time":{update.timestamp},'
+    return f'{{"id":"{update.waba_id}",{time}"changes":[{change}]}}'
 
 
 def _change(line: Line, name: str, change: _Change) -> str:
@@ -171,7 +192,7 @@ def _write_status(update: StatusUpdate, change: _Change) -> None:
         end = _errors(131000 if message.failure is None else message.failure)
     else:
         change.contacts[who] = contact
-        end = "}" if status == "read" else _BILLED if message.is_template else _FREE
+        end = "}" if status == "read" else _billed(message.category) if message.is_template else _FREE
     change.items.append(f'{before}{status}","timestamp":"{timestamp}{after}{end}')
 
 
@@ -179,7 +200,10 @@ def _write(message: Accepted) -> _Written:
     wamid = message.wamid.replace("/", "\\/")
     phone, user_id = message.recipient, message.user_id
     after, contact = '"', []
-    if phone is not None:
+    if message.is_group:
+        after += f',"recipient_id":"{phone}","recipient_type":"group","recipient_participant_id":"{GROUP_MEMBER}"'
+        contact.append(f'"wa_id":"{GROUP_MEMBER}"')
+    elif phone is not None:
         after += f',"recipient_id":"{phone}"'
         contact.append(f'"wa_id":"{phone}"')
     if user_id is not None:
@@ -205,6 +229,11 @@ def _write_inbound(update: InboundUpdate, change: _Change) -> None:
     item.append(f'"id":"{wamid}","timestamp":"{update.timestamp}","type":"text","text":{{"body":{quote(update.text)}}}')
     change.contacts[update.sender or update.user_id or ""] = f"{{{','.join(contact)}}}"
     change.items.append(f"{{{','.join(item)}}}")
+
+
+@lru_cache(maxsize=8)
+def _billed(category: str) -> str:
+    return f',"pricing":{{"billable":true,"pricing_model":"PMP","type":"regular","category":"{category}"}}}}'
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 OUTBOUND_ID_BYTES: Final = 9
@@ -64,3 +66,9 @@ def decode(wamid: str) -> Wamid | None:
         return Wamid(raw[3:phone_end].decode("ascii"), direction == _INBOUND, raw[id_at:-1].decode("ascii"))
     except (binascii.Error, ValueError, IndexError):
         return None
+
+
+@lru_cache(maxsize=4096)
+def user_id_of(digits: str) -> str:
+    """The business-scoped user id of the virtual user behind a number: always the same one."""
+    return f"US.{int.from_bytes(hashlib.sha256(digits.encode()).digest()[:8]):020d}"

@@ -5,16 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from services.sandbox.answers import Answer, plain_json
-from services.sandbox.domain.behaviour import Digits
 from services.sandbox.domain.errors import GraphError, unknown_object
-from services.sandbox.domain.payload import MAX_TEXT
-from services.sandbox.happen import write
 from services.sandbox.numbers import GraphId, Number, NumberSpec
 from services.sandbox.request import Request
 from services.sandbox.webhooks import verify
@@ -30,17 +27,6 @@ Part = Callable[[Request, Sequence[str]], Answer | None]
 
 _GRAPH_ID: Final = TypeAdapter(GraphId)
 _SUCCESS: Final = plain_json({"success": True})
-
-
-class Inbound(BaseModel):
-    """A virtual user writes first; to the first number, where none is named."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    from_: Annotated[Digits, Field(alias="from")]
-    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
-    name: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
-    phone_number_id: GraphId | None = None
 
 
 class Control:
@@ -62,8 +48,8 @@ class Control:
                 answer = self._behaviour(request)
             case ["limits"]:
                 answer = self._limits(request)
-            case ["inbound"] if request.method == "POST":
-                answer = self._inbound(request)
+            case ["requests"]:
+                answer = self._requests(request)
             case _:
                 answer = None
         if answer is None:
@@ -140,11 +126,20 @@ class Control:
                 return _SUCCESS
         return None
 
-    def _inbound(self, request: Request) -> Answer:
-        inbound = valid(Inbound, request.body)
-        first = next((number.line.phone_number_id for number in self._world.numbers.all()), "")
-        number = self._number(inbound.phone_number_id or first)
-        return plain_json({"id": write(self._world, number, inbound.from_, None, inbound.text, name=inbound.name)})
+    def _requests(self, request: Request) -> Answer | None:
+        """The last ones: `?limit=&cursor=&method=&path=`, a path that holds the text."""
+        journal = self._world.journal
+        match request.method:
+            case "GET":
+                query = _query(request, "limit", "cursor", "method", "path")
+                after = _whole(query, "cursor", default=0, least=0, most=2**53)
+                limit = _whole(query, "limit", default=1000, least=1, most=MAX_PAGE)
+                records, following = journal.page(after, limit, query.get("method"), query.get("path"))
+                return plain_json({"data": records, "next_cursor": None if following is None else str(following)})
+            case "DELETE":
+                journal.clear()
+                return _SUCCESS
+        return None
 
     def _numbers(self, request: Request, segments: Sequence[str]) -> Answer | None:
         world = self._world
@@ -184,7 +179,8 @@ class Control:
 
     async def _verify(self, number: Number) -> bytes:
         challenge = str(secrets.randbelow(9 * 10**9) + 10**9)
-        return plain_json({"verified": await verify(self._world.session, number, challenge)})
+        url, token = number.callback_url or number.spec.webhook_url, number.spec.verify_token.get_secret_value()
+        return plain_json({"verified": await verify(self._world.session, url, token, challenge)})
 
     def _number(self, phone_number_id: str) -> Number:
         number = self._world.numbers.find(phone_number_id)

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from services.sandbox.answers import Answer, graph_json, plain_json
 from services.sandbox.domain.errors import GraphError, required, unknown_field
+from services.sandbox.domain.template_rules import check_components, verdict
+from services.sandbox.happen import follow
 from services.sandbox.numbers import GraphId
 from services.sandbox.request import Request
+from services.sandbox.routes.bodies import members_of
 from services.sandbox.routes.control import changed, json_object, valid
-from services.sandbox.templates import Language, Name, NewTemplate, Status, Template, TemplateSpec
+from services.sandbox.routes.paging import fields_of, page_of
+from services.sandbox.templates import MAX_TEMPLATES, Language, Name, NewTemplate, Template, TemplateSpec
 from services.sandbox.world import World
 
-DEFAULT_PAGE: Final = 25
-MAX_PAGE: Final = 1000
 _FIELDS: Final = frozenset(
-    {"id", "name", "language", "status", "category", "parameter_format", "quality_score", "rejected_reason", "components"}
+    {
+        "id",
+        "name",
+        "language",
+        "status",
+        "category",
+        "parameter_format",
+        "quality_score",
+        "rejected_reason",
+        "components",
+        "previous_category",
+        "message_send_ttl_seconds",
+        # Empty here; what is empty is left out of an answer.
+        "correct_category",
+        "library_template_name",
+        "cta_url_link_tracking_opted_out",
+        "sub_category",
+        "degrees_of_freedom_spec",
+    }
 )
+_EDITABLE: Final = frozenset({"category", "components", "parameter_format", "message_send_ttl_seconds"})
+MAX_LANGUAGES: Final = 100
+DROPPED: Final = 132015
+"""What a message that was held fails with when its template is paused instead."""
 _SUCCESS: Final = {"success": True}
 _GRAPH_ID: Final = TypeAdapter(GraphId)
 _NAME: Final = TypeAdapter(Name)
@@ -37,8 +60,7 @@ class TemplateRoutes:
 
     def graph(self, request: Request, waba_id: str) -> bytes:
         """What Meta serves of an account's templates."""
-        header, token = request.header(b"Authorization"), request.query.get("access_token")
-        self._world.numbers.authorize_account(waba_id, header, token, request.method)
+        self._authorize(request, waba_id)
         match request.method:
             case "GET":
                 return graph_json(self._page(request, waba_id))
@@ -51,6 +73,10 @@ class TemplateRoutes:
                 self._world.templates.remove(waba_id, query["name"], query.get("hsm_id"))
                 return graph_json(_SUCCESS)
         raise unknown_field("message_templates", "WhatsAppBusinessAccount")
+
+    def _authorize(self, request: Request, waba_id: str) -> None:
+        header, token = request.header(b"Authorization"), request.query.get("access_token")
+        self._world.numbers.authorize_account(waba_id, header, token, request.method)
 
     def control(self, request: Request, segments: Sequence[str]) -> Answer | None:
         """The templates themselves, whatever their account."""
@@ -73,55 +99,128 @@ class TemplateRoutes:
 
     def _page(self, request: Request, waba_id: str) -> dict[str, Any]:
         query = request.query
-        fields = [field for field in query.get("fields", "").split(",") if field]
-        for field in fields:
-            if field not in _FIELDS:
-                raise unknown_field(field[:64], "WhatsAppMessageTemplate")
+        fields = fields_of(query, _FIELDS, "WhatsAppMessageTemplate")
         found = [template.public() for template in self._world.templates.of(waba_id)]
         for name in ("name", "status", "category", "language"):
             if name in query:
                 found = [template for template in found if template[name] == query[name]]
-        limit = _limit(query.get("limit"))
-        start = 0 if "after" not in query else _place(query["after"]) + 1
-        if "before" in query:
-            start = max(0, _place(query["before"]) - limit)
-        page = found[start : start + limit]
-        shown = [{field: template[field] for field in {*fields, "id"}} if fields else template for template in page]
-        if not page:
-            return {"data": []}
-        cursors = {"before": _cursor(start), "after": _cursor(start + len(page) - 1)}
-        paging: dict[str, Any] = {"cursors": cursors}
-        for name, cursor, is_there in (
-            ("next", {"after": cursors["after"]}, start + limit < len(found)),
-            ("previous", {"before": cursors["before"]}, start > 0),
-        ):
-            if is_there:
-                rest = {key: value for key, value in query.items() if key not in ("after", "before")}
-                host = request.header(b"Host") or "127.0.0.1"
-                paging[name] = f"http://{host}{request.path}?{urlencode({**rest, **cursor})}"
-        return {"data": shown, "paging": paging}
+        if "content" in query:
+            found = [template for template in found if query["content"] in str(template["components"])]
+        page = page_of(request, found, fields)
+        if "summary" in query:
+            page["summary"] = {
+                "total_count": len(found),
+                "message_template_count": len(self._world.templates.of(waba_id)),
+                "message_template_limit": MAX_TEMPLATES,
+                "are_translations_complete": True,
+            }
+        return page
+
+    def node(self, request: Request, template: Template) -> bytes:
+        """`GET`, `POST` and `DELETE /{template_id}`."""
+        self._authorize(request, template.waba_id)
+        match request.method:
+            case "GET":
+                shown = template.public()
+                fields = fields_of(request.query, _FIELDS, "WhatsAppMessageTemplate")
+                return graph_json({name: shown[name] for name in (*fields, "id") if name in shown} if fields else shown)
+            case "POST":
+                self._edit(template, members_of(request))
+                return graph_json({**_SUCCESS, "id": template.id, "name": template.name, "category": template.spec.category})
+            case "DELETE":
+                self._world.templates.forget([template])
+                return graph_json(_SUCCESS)
+        raise unknown_field(request.method, "WhatsAppMessageTemplate")
+
+    def unpause(self, request: Request, template: Template) -> bytes:
+        """`POST /{template_id}/unpause`."""
+        self._authorize(request, template.waba_id)
+        if request.method != "POST" or template.spec.status != "PAUSED":
+            raise GraphError(100, "Only a paused template can be unpaused.")
+        self._take(template, template.spec.model_copy(update={"status": "APPROVED"}))
+        return graph_json(_SUCCESS)
+
+    def upsert(self, request: Request, waba_id: str) -> bytes:
+        """`POST /{waba_id}/upsert_message_templates`: authentication templates of one name in several languages."""
+        self._authorize(request, waba_id)
+        members = members_of(request)
+        languages = members.pop("languages", None)
+        if request.method != "POST" or not isinstance(languages, list) or not 1 <= len(languages) <= MAX_LANGUAGES:
+            raise required("languages")
+        if members.get("category") != "AUTHENTICATION":
+            raise GraphError(100, "category: must be AUTHENTICATION.")
+        news = [self._new({**members, "language": language}) for language in languages]
+        data = []
+        for new in news:
+            template = self._world.templates.find(waba_id, new.name, new.language)
+            if template is None:
+                template = self._made(waba_id, new)
+            else:
+                self._reviewed(template, template.spec.model_copy(update={"components": new.components}))
+            data.append({"id": template.id, "status": template.spec.status, "language": new.language})
+        return graph_json({"data": data})
+
+    def _new(self, members: dict[str, Any]) -> NewTemplate:
+        new = valid(NewTemplate, orjson.dumps(members))
+        check_components(new.components, refuses_edges=self._world.behaviour.refuse_edge_variables)
+        return new
 
     def _create(self, request: Request, waba_id: str) -> dict[str, Any]:
-        if request.content_type == "application/x-www-form-urlencoded":
-            try:
-                form: dict[str, Any] = request.form()
-                if "components" in form:
-                    form["components"] = orjson.loads(form["components"])
-            except ValueError:
-                raise GraphError(100, "The body is not a valid form in UTF-8.") from None
-            body = orjson.dumps(form)
-        else:
-            body = request.body
-        status: Status = "APPROVED" if self._world.behaviour.templates_approved else "PENDING"
-        template = self._world.templates.create(waba_id, valid(NewTemplate, body), status)
-        if status == "APPROVED":
-            self._tell(template, template.spec.model_copy(update={"status": "PENDING"}))
-        return {"id": template.id, "status": status, "category": template.spec.category}
+        template = self._made(waba_id, self._new(members_of(request)))
+        return {"id": template.id, "status": template.spec.status, "category": template.spec.category}
+
+    def _made(self, waba_id: str, new: NewTemplate) -> Template:
+        template = self._world.templates.create(waba_id, new, "PENDING")
+        self._reviewed(template, template.spec)
+        return template
+
+    def _edit(self, template: Template, members: dict[str, Any]) -> None:
+        """Raises `GraphError` for one that waits for its review, and for an approved one beyond its edits."""
+        before, world = template.spec, self._world
+        if before.status not in ("APPROVED", "REJECTED", "PAUSED"):
+            raise GraphError(100, f"A template cannot be edited while it is {before.status}.")
+        changes = {name: value for name, value in members.items() if name in _EDITABLE}
+        after = changed(before, before.model_dump(), changes)
+        check_components(after.components, refuses_edges=world.behaviour.refuse_edge_variables)
+        if before.status == "APPROVED":
+            template.count_edit(world.clock.monotonic(), world.behaviour.time_scale)
+        self._reviewed(template, after)
+
+    def _reviewed(self, template: Template, spec: TemplateSpec) -> None:
+        """Let it go by `spec`, PENDING until the review, which may be at once, later, or the control API's."""
+        world = self._world
+        self._take(template, spec.model_copy(update={"status": "PENDING", "rejected_reason": "NONE"}))
+        seconds = world.behaviour.review_seconds
+
+        def review() -> None:
+            if template.spec.status == "PENDING":
+                reason = verdict(template.name)
+                told = {"status": "APPROVED"} if reason is None else {"status": "REJECTED", "rejected_reason": reason}
+                self._take(template, template.spec.model_copy(update=told))
+
+        if seconds is not None:
+            world.later.after([(seconds, review)])
+        elif world.behaviour.templates_approved:
+            review()
+
+    def _take(self, template: Template, spec: TemplateSpec) -> None:
+        """Go by `spec` from now on, tell the account's callbacks, and let what was held go on or fail."""
+        before = template.spec
+        template.spec = spec
+        self._tell(template, before)
+        if template.held and (spec.pacing == "none" or spec.status != "APPROVED"):
+            held, template.held = template.held, []
+            for message, conduct in held:
+                if spec.status != "APPROVED":
+                    message.failure = DROPPED
+                    conduct = replace(conduct, steps=("failed",), failure=DROPPED, replies=False)  # noqa: PLW2901  # its own
+                follow(self._world, message, conduct, "template", None)
 
     def _change(self, template: Template, changes: dict[str, Any]) -> Template:
         before = template.spec
-        template.spec = changed(before, before.model_dump(), changes)
-        self._tell(template, before)
+        if changes.get("category") not in (None, before.category):
+            changes.setdefault("previous_category", before.category)
+        self._take(template, changed(before, before.model_dump(), changes))
         return template
 
     def _tell(self, template: Template, before: TemplateSpec) -> None:
@@ -154,26 +253,3 @@ def _check_names(waba_id: str, name: str, language: str) -> None:
             adapter.validate_python(value)
         except ValidationError:
             raise GraphError(100, sentence) from None
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_PAGE
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) >= 1):
-        raise GraphError(100, "Param limit must be a positive integer.")
-    return min(int(text), MAX_PAGE)
-
-
-def _cursor(place: int) -> str:
-    return base64.urlsafe_b64encode(str(place).encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> int:
-    """Where a cursor stands. Raises `GraphError` for one that no page has given."""
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        if text.isdigit() and len(text) < 10:
-            return int(text)
-    except ValueError:
-        pass
-    raise GraphError(100, "The cursor is not one that this list has given.")
