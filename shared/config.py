@@ -14,6 +14,7 @@ from typing import Final, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.addresses import Networks
 from shared.auth.seal import Sealer, SealError
 
 PREFIX: Final = "CHASQUI_"
@@ -69,7 +70,7 @@ class HttpSettings(Group):
 class SecuritySettings(Group):
     master_key: SecretStr = Field(description="32 bytes in base64; seals the numbers' secrets (AES-256-GCM).")
     internal_token: SecretStr = Field(
-        description="Shared by the services: the archive and the scheduler answer nobody without it."
+        description="Shared by the services: archive, scheduler and sender answer nobody without it."
     )
 
     @field_validator("master_key")
@@ -82,6 +83,46 @@ class SecuritySettings(Group):
             except SealError as error:
                 raise ValueError(str(error)) from None
         return key
+
+
+class OutsideSettings(Group):
+    allowed_networks: str = Field(
+        "",
+        description="Networks, separated by commas, that tenants' callbacks and files may be on although they are not public, such "
+        "as `10.1.0.0/16`. Empty: none.",
+    )
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        Networks.parse(text)
+        return text
+
+    @property
+    def networks(self) -> Networks:
+        return Networks.parse(self.allowed_networks)
+
+
+class ObjectsSettings(Group):
+    url: str = Field(
+        ".chasqui/objects",
+        min_length=1,
+        description="Where files are kept: a folder, which all processes share, or `s3://bucket/prefix`.",
+    )
+    endpoint: str = Field("", pattern=r"^(https?://.+)?$", description="URL of an S3-compatible server; empty is Amazon's.")
+    region: str = Field("us-east-1", min_length=1, description="S3 region.")
+    access_key_id: str = Field("", description="S3 access key; empty takes the machine's role.")
+    secret_access_key: SecretStr = Field(SecretStr(""), description="Its secret.")
+
+    @model_validator(mode="after")
+    def _is_place(self) -> Self:
+        if "://" in self.url and not self.url.startswith("s3://"):
+            raise ValueError("url is a folder or s3://bucket/prefix")
+        if self.url.startswith("s3://") and not self.url.removeprefix("s3://").strip("/"):
+            raise ValueError("url names no bucket")
+        if bool(self.access_key_id) != bool(self.secret_access_key.get_secret_value()):
+            raise ValueError("access_key_id and secret_access_key go together")
+        return self
 
 
 class TelemetrySettings(Group):
@@ -117,6 +158,8 @@ SHARED_GROUPS: Final[Mapping[str, type[Group]]] = {
     "redis": RedisSettings,
     "http": HttpSettings,
     "security": SecuritySettings,
+    "outside": OutsideSettings,
+    "objects": ObjectsSettings,
 }
 
 

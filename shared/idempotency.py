@@ -48,7 +48,7 @@ async def once(outbox: Outbox, request: web.Request, body: bytes, effect: Effect
         async with outbox.transaction() as unit:
             status, answer = await effect(unit)
         return _response(status, answer)
-    name = TenantId(request[TENANT_ID]), f"{request.method} {request[ROUTE].template} {request.path}", key
+    name = _name(request, key)
     fingerprint = hashlib.sha256(body).digest()
     try:
         async with outbox.transaction() as unit:
@@ -66,9 +66,22 @@ async def once(outbox: Outbox, request: web.Request, body: bytes, effect: Effect
     return _response(found["status"], found["answer"], replayed=True)
 
 
+async def is_answered(pool: Pool, request: web.Request) -> bool:
+    """True where a request with this key was answered already: what a handler does on the network before `once` is not done again.
+
+    Raises `Rejected` 400 for a malformed key.
+    """
+    key = read_idempotency_key(request)
+    return key is not None and await pool.fetchrow(SELECT_ANSWER, *_name(request, key)) is not None
+
+
 async def prune(pool: Pool, *, limit: int) -> bool:
     """Forget keys that are older than `KEPT`, at most so many; True where there may be more."""
     return (await pool.execute(PRUNE_KEYS, KEPT, limit)).rpartition(" ")[2] == str(limit)
+
+
+def _name(request: web.Request, key: str) -> tuple[TenantId, str, str]:
+    return TenantId(request[TENANT_ID]), f"{request.method} {request[ROUTE].template} {request.path}", key
 
 
 def _in_flight() -> Rejected:

@@ -29,3 +29,19 @@ async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
         yield redis
     finally:
         await redis.aclose()
+
+
+@asynccontextmanager
+async def open_waiting_redis(settings: RedisSettings, seconds: float) -> AsyncIterator[Redis]:
+    """As `open_redis`, for questions that wait up to `seconds` for something new."""
+    redis = Redis.from_url(
+        settings.url,
+        socket_timeout=seconds + 2.0,
+        socket_connect_timeout=0.5,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=4,
+    )
+    try:
+        yield redis
+    finally:
+        await redis.aclose()

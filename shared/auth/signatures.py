@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import Final
 
 HEADER: Final = "X-Hub-Signature-256"
+_FORM: Final = re.compile("sha256=[0-9a-f]{64}")
 
 
 def sign(secret: str, body: bytes) -> str:
     """The header's value for this body."""
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def is_signature(header: str | None) -> bool:
+    """True where the header could sign something: what else comes need not even be read."""
+    return header is not None and _FORM.fullmatch(header) is not None
 
 
 def verify(secret: str, header: str | None, body: bytes) -> bool:

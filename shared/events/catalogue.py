@@ -142,32 +142,6 @@ class MessageRevoked(Event, name="message.revoked", version=1, owner="gateway"):
     """The provider's time."""
 
 
-class ContactIdentityChanged(Event, name="contact.identity_changed", version=1, owner="gateway"):
-    """The provider says that somebody is to be called by another number or id from now on."""
-
-    contact_id: str | None = None
-    """None: nobody whom the tenant has as a contact."""
-    kind: str
-    """`phone`, `user_id` or `identity` (the device or the app changed: who it is may have changed too)."""
-    before: Personal[str] | None = None
-    after: Personal[str] | None = None
-    changed_at: AwareDatetime
-
-
-class AccountReported(Event, name="account.reported", version=1, owner="gateway"):
-    """The provider reports on an account or on one of its numbers: a restriction, a review, a limit, a quality."""
-
-    account_id: str
-    """The WhatsApp Business Account."""
-    number_id: NumberId | None = None
-    field: str
-    """The provider's name of the webhook field: `account_update`, `phone_number_quality_update` …"""
-    value: Content
-    """As the provider wrote it."""
-    reported_at: AwareDatetime | None = None
-    """The provider's time."""
-
-
 class MediaStored(Event, name="media.stored", version=1, owner="gateway"):
     """A file is in the object store: uploaded by the tenant, or fetched because somebody sent it."""
 
@@ -272,11 +246,11 @@ class AudienceFound(Event, name="audience.found", version=1, owner="gateway"):
 
 
 class ContactConsentChanged(Event, name="contact.consent_changed", version=1, owner="gateway"):
-    """Somebody opted in or out. Of two about one phone number the later `changed_at` counts."""
+    """Somebody opted in or out. Of two about one address the later `changed_at` counts."""
 
     contact_id: str
     phone: Personal[str] | None = None
-    """E.164 with the plus sign."""
+    """The address that it is about: E.164 with the plus sign, or the business-scoped user id. Told once of each that they have."""
     consent: Consent
     scope: ConsentScope = ConsentScope.ALL
     source: str

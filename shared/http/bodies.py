@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -36,19 +36,3 @@ class Priority(StrEnum):
     @classmethod
     def of(cls, tier: int) -> Priority:
         return cls[Tier(tier).name]
-
-
-class TextPart(Body):
-    body: Personal[str] = Field(min_length=1, max_length=4096, examples=["Your parcel arrives today."])
-    preview_url: bool | None = None
-
-
-class LanguagePart(Body):
-    code: str = Field(min_length=2, max_length=20, examples=["en_US"])
-    policy: Literal["deterministic"] | None = None
-
-
-class TemplatePart(Body):
-    name: str = Field(pattern=r"^[a-z0-9_]{1,512}$", examples=["order_update"])
-    language: LanguagePart
-    components: Personal[list[dict[str, Any]]] | None = Field(None, max_length=20)

@@ -78,7 +78,7 @@ class Edge:
                     rejected = rejection_of(error)
                 _report(rejected, error)
                 status, code = rejected.status, str(rejected.code)
-                response = problem_response(rejected, request_id, trace_id)
+                response = (route.failure if route else problem_response)(rejected, request_id, trace_id)
                 cut = error if has_begun else None
             if self.draining:
                 response.force_close()
@@ -89,7 +89,7 @@ class Edge:
         log.info(
             "request.finished",
             method=method,
-            route=template,
+            route=request[ROUTE].template if route else template,
             status=status,
             duration_ms=round((time.perf_counter() - started) * 1000, 2),
             **({"tenant_id": tenant_id} if tenant_id else {}),

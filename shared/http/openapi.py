@@ -18,6 +18,8 @@ _SECURITY: Final[Mapping[Access, list[dict[str, list[str]]]]] = {
     Access.PUBLIC: [],
     Access.TENANT: [{"apiKey": []}],
     Access.INTERNAL: [{"internalToken": []}],
+    Access.GRAPH: [{"apiKey": []}],
+    Access.LIVE: [{"apiKey": []}],
 }
 _SCHEMES: Final[Mapping[str, dict[str, str]]] = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "A tenant's API key: `chq_live_…` or `chq_test_…`."},

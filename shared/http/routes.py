@@ -6,15 +6,22 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel
 
+from shared.errors import Rejected
+from shared.http.problem import problem_response
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 Authenticator = Callable[[web.Request], Awaitable[None]]
 """Raises `Rejected` with 401 or 403, or stores what it found in the request (`request[TENANT_ID] = …`)."""
+
+FailureWriter = Callable[[Rejected, str, str | None], web.Response]
+"""Makes the answer to a request that failed, from what is wrong, the request's id and its trace's."""
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -29,11 +36,15 @@ class Access(StrEnum):
     PUBLIC = "public"
     TENANT = "tenant"
     INTERNAL = "internal"
+    GRAPH = "graph"
+    """A tenant's key, shown as clients of the provider's API show a token."""
+    LIVE = "live"
+    """A tenant's key, or a ticket that was given for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """One operation.
+    """One operation; `method` is `*` for any.
 
     `path` is whole, in aiohttp's form: `/api/messages/{message_id}`, or with a pattern that other paths do not match (404):
     `/api/messages/{message_id:msg_[0-9a-v]{26}}`. GET routes answer HEAD too. `responses` maps a status to the model of its
@@ -62,16 +73,24 @@ class Route:
     quiet: bool = False
     """Neither logged nor traced: probes."""
     documented: bool = True
+    failure: FailureWriter = problem_response
+    """The dialect of this route's failures."""
 
     @property
     def template(self) -> str:
         """The path without patterns: the route's name in logs, spans and the document."""
-        return _PARAMETER.sub(r"{\1}", self.path)
+        return _template(self.path)
 
     @property
     def parameters(self) -> Mapping[str, str | None]:
         """Path parameters and their patterns."""
         return {match[1]: match[2] for match in _PARAMETER.finditer(self.path)}
+
+
+@cache
+def _template(path: str) -> str:
+    """Asked for several times a request."""
+    return _PARAMETER.sub(r"{\1}", path)
 
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
@@ -80,3 +99,4 @@ TENANT_ID: Final = web.RequestKey("tenant_id", str)
 CLIENT_ID: Final = web.RequestKey("client_id", str)
 """The id of the API key, set by the gateway's tenant authenticator."""
 ROUTE: Final = web.RequestKey("route", Route)
+"""A handler that serves many operations may put the one it found in this place: its limits hold, its name is logged."""

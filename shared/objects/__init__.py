@@ -1,0 +1,1 @@
+"""Files: one seam over a folder and S3-compatible stores."""
