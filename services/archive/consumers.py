@@ -10,12 +10,17 @@ from services.archive.record import Recorder
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.subscriber import Subscriber
 from shared.events.catalogue import (
+    MediaLost,
+    MediaStored,
     MessageCanceled,
     MessageDeferred,
+    MessageEchoed,
+    MessageEdited,
     MessageExpired,
     MessageFailed,
     MessageReceived,
     MessageReleased,
+    MessageRevoked,
     MessageSent,
     MessageStatusChanged,
     MessageUnsettled,
@@ -35,6 +40,11 @@ RECORD: Final = Subscription(
         MessageExpired,
         MessageStatusChanged,
         MessageReceived,
+        MessageEchoed,
+        MessageEdited,
+        MessageRevoked,
+        MediaStored,
+        MediaLost,
     ),
     # A bug or a row that cannot be stored: about eight minutes for a rollback before the event is set aside as a dead letter.
     RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300)),

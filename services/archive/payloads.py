@@ -46,7 +46,7 @@ class LastEntry(BaseModel):
 
     id: str
     direction: Direction
-    type: str = Field(description="The content's type: text, image, template …")
+    type: str = Field(description="The content's type: text, image, template …; `revoked`: it was taken back.")
     preview: str = Field(description="The beginning of what it says, on one line; empty for an image without a caption.")
     sent_at: datetime
 
@@ -68,20 +68,37 @@ class EntryError(BaseModel):
     code: str
 
 
+class EntryMedia(BaseModel):
+    """The file that came with a message."""
+
+    media_id: str | None = Field(None, description="`med_…`: read it at `/api/media`; absent where it is lost.")
+    mime_type: str | None = None
+    size_bytes: int | None = None
+    file_name: str | None = None
+    lost: str | None = Field(None, description="The code of the reason why it could not be fetched.")
+
+
 class EntryPayload(BaseModel):
     """A message in or out."""
 
     id: str = Field(description="`ent_…`")
     conversation_id: str
     direction: Direction
-    type: str = Field(description="The content's type: text, image, template …")
-    content: dict[str, Any] = Field(description="In the Cloud API's own shape.")
-    sent_at: datetime = Field(description="Outgoing: when it was released to be sent. Incoming: the provider's time.")
-    message_id: str | None = Field(None, description="`msg_…`; of outgoing entries.")
+    type: str = Field(description="The content's type: text, image, template …; `revoked`: it was taken back.")
+    content: dict[str, Any] = Field(
+        description='In the Cloud API\'s own shape, as last edited; `{"type": "revoked"}` of what was taken back.'
+    )
+    sent_at: datetime = Field(description="When it was released to be sent; of what we did not send, the provider's time.")
+    message_id: str | None = Field(
+        None, description="`msg_…`; of outgoing entries, but not of those that the business wrote from its phone."
+    )
     provider_id: str | None = Field(None, description="The wamid; of outgoing entries once it is known.")
     status: EntryStatus | None = Field(None, description="How far an outgoing message got.")
     status_at: datetime | None = None
     error: EntryError | None = None
+    edited_at: datetime | None = Field(None, description="When it was last edited, the provider's time.")
+    revoked_at: datetime | None = Field(None, description="When it was taken back for everyone, the provider's time.")
+    media: EntryMedia | None = Field(None, description="Of incoming entries with a file, once that was fetched or given up.")
 
 
 class Snippet(BaseModel):

@@ -6,11 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from shared.events.catalogue import (
+    MediaLost,
+    MediaStored,
     MessageCanceled,
     MessageDeferred,
+    MessageEchoed,
+    MessageEdited,
     MessageFailed,
     MessageReceived,
     MessageReleased,
+    MessageRevoked,
     MessageSent,
     MessageStatusChanged,
     MessageUnsettled,
@@ -70,6 +75,7 @@ def received(
     tenant: TenantId = TENANT,
     number: NumberId = NUMBER,
     content: dict[str, Any] | None = None,
+    **more: Any,
 ) -> MessageReceived:
     return MessageReceived(
         tenant_id=tenant,
@@ -80,7 +86,63 @@ def received(
         sender_name=name,
         content=content or text(body),
         received_at=at(seconds),
+        **more,
     )
+
+
+def echoed(wamid: str, body: str = "from my phone", *, seconds: float = 0, to: str = PHONE, **more: Any) -> MessageEchoed:
+    return MessageEchoed(
+        tenant_id=TENANT,
+        occurred_at=at(seconds),
+        number_id=NUMBER,
+        wamid=wamid,
+        to=to,
+        content=text(body),
+        sent_at=at(seconds),
+        **more,
+    )
+
+
+def edited(
+    wamid: str,
+    body: str = "as edited",
+    *,
+    seconds: float = 60,
+    tenant: TenantId = TENANT,
+    number: NumberId = NUMBER,
+    content: dict[str, Any] | None = None,
+) -> MessageEdited:
+    return MessageEdited(
+        tenant_id=tenant,
+        occurred_at=at(seconds + 1),
+        number_id=number,
+        wamid=wamid,
+        content=content or text(body),
+        edited_at=at(seconds),
+    )
+
+
+def revoked(wamid: str, *, seconds: float = 90, number: NumberId = NUMBER) -> MessageRevoked:
+    return MessageRevoked(tenant_id=TENANT, occurred_at=at(seconds + 1), number_id=number, wamid=wamid, revoked_at=at(seconds))
+
+
+def stored(wamid: str | None, media_id: str, *, file_name: str | None = None, number: NumberId | None = NUMBER) -> MediaStored:
+    return MediaStored(
+        tenant_id=TENANT,
+        occurred_at=at(5),
+        media_id=media_id,
+        object_key="key",
+        mime_type="image/jpeg",
+        size_bytes=1234,
+        sha256="00",
+        file_name=file_name,
+        number_id=number,
+        wamid=wamid,
+    )
+
+
+def lost(wamid: str, code: str = "media.too_large", *, number: NumberId = NUMBER) -> MediaLost:
+    return MediaLost(tenant_id=TENANT, occurred_at=at(4), number_id=number, wamid=wamid, code=code)
 
 
 def sent(message: MessageId, wamid: str, *, seconds: float = 0.1, attempt: int = 1) -> MessageSent:

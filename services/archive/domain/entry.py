@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from services.archive.domain.content import body_of, type_of, without_nul
-from shared.events.catalogue import MessageReceived, MessageReleased
+from shared.events.catalogue import MessageEchoed, MessageReceived, MessageReleased
 from shared.ids import EntryId, MessageId, NumberId, TenantId
 
 FIRST_MOMENT: Final = datetime(2009, 1, 1, tzinfo=UTC)
@@ -23,7 +23,8 @@ class Direction(StrEnum):
 
 
 class Entry(NamedTuple):
-    """One message of the conversation of a number and a contact. Incoming ones have a wamid, outgoing ones a message id."""
+    """One message of the conversation of a number and a contact. What we sent has a message id, all else a wamid: incoming ones and
+    outgoing ones that the business wrote from its phone."""
 
     id: EntryId
     sent_at: datetime
@@ -37,11 +38,17 @@ class Entry(NamedTuple):
     type: str
     body: str
     content: dict[str, Any]
+    is_unread: bool = False
 
     @property
     def preview(self) -> str:
-        """The beginning of what it says, on one line."""
-        return " ".join(self.body[: 2 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
+        """As a conversation shows its last entry."""
+        return preview_of(self.body)
+
+
+def preview_of(body: str) -> str:
+    """The beginning of what it says, on one line."""
+    return " ".join(body[: 2 * PREVIEW_CHARS].split())[:PREVIEW_CHARS]
 
 
 def outgoing_entry(entry_id: EntryId, event: MessageReleased) -> Entry:
@@ -69,9 +76,28 @@ def incoming_entry(entry_id: EntryId, event: MessageReceived) -> Entry:
         sent_at=_within_bounds(moment_of(event.received_at, event.occurred_at)),
         tenant_id=event.tenant_id,
         number_id=event.number_id,
-        contact_phone=without_nul(event.sender),
-        contact_name=without_nul(event.sender_name or "") or None,
+        contact_phone=without_nul(event.sender if event.group_id is None else f"group:{event.group_id}"),
+        contact_name=None if event.group_id is not None else without_nul(event.sender_name or "") or None,
         direction=Direction.INCOMING,
+        message_id=None,
+        wamid=without_nul(event.wamid),
+        type=type_of(event.content),
+        body=body_of(event.content),
+        content=event.content,
+        is_unread=not event.is_history,
+    )
+
+
+def echoed_entry(entry_id: EntryId, event: MessageEchoed) -> Entry:
+    """It stands where the provider's clock says, as incoming ones do."""
+    return Entry(
+        id=entry_id,
+        sent_at=_within_bounds(moment_of(event.sent_at, event.occurred_at)),
+        tenant_id=event.tenant_id,
+        number_id=event.number_id,
+        contact_phone=without_nul(event.to),
+        contact_name=None,
+        direction=Direction.OUTGOING,
         message_id=None,
         wamid=without_nul(event.wamid),
         type=type_of(event.content),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,7 @@ class Place(NamedTuple):
     id: str
 
 
+REVOKED_TYPE: Final = "revoked"
 NEWEST: Final = Place(datetime(9999, 1, 1, tzinfo=UTC), "~")
 """Before every row; `~` sorts after all characters of ids."""
 
@@ -44,7 +45,8 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class ArchivedEntry:
-    """An entry with, for an outgoing one, how far its message got."""
+    """An entry with, for an outgoing one, how far its message got. `media` is the file that came with it: `media_id`, `mime_type`,
+    `size_bytes` and `file_name`, or why it is `lost`."""
 
     id: str
     sent_at: datetime
@@ -57,10 +59,19 @@ class ArchivedEntry:
     status: EntryStatus | None
     status_at: datetime | None
     error_code: str | None
+    edited_at: datetime | None = None
+    revoked_at: datetime | None = None
+    media: dict[str, Any] | None = None
 
     @property
     def place(self) -> Place:
         return Place(self.sent_at, self.id)
+
+
+def as_revoked(entry: ArchivedEntry) -> ArchivedEntry:
+    """What is shown of an entry that was taken back: that it was. What it said is neither shown, previewed nor searched; its row
+    and its versions keep it, and how long is for the retention of entries to say."""
+    return replace(entry, type=REVOKED_TYPE, content={"type": REVOKED_TYPE}, media=None)
 
 
 @dataclass(frozen=True, slots=True)

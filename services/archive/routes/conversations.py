@@ -12,6 +12,7 @@ from services.archive.payloads import (
     ConversationPage,
     ConversationPayload,
     EntryError,
+    EntryMedia,
     EntryPage,
     EntryPayload,
     LastEntry,
@@ -127,4 +128,7 @@ def _entry(row: ArchivedEntry) -> EntryPayload:
         status=row.status,
         status_at=row.status_at,
         error=EntryError(code=row.error_code) if row.error_code else None,
+        edited_at=row.edited_at,
+        revoked_at=row.revoked_at,
+        media=EntryMedia.model_validate(row.media) if row.media else None,
     )

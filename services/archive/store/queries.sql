@@ -14,8 +14,8 @@ WITH told AS (
 ), entry AS (
     SELECT fields->>0 AS id, (fields->>1)::timestamptz AS sent_at, fields->>2 AS tenant_id, fields->>3 AS number_id,
            fields->>4 AS contact_phone, fields->>5 AS contact_name, fields->>6 AS direction, fields->>7 AS message_id,
-           fields->>8 AS wamid, fields->>9 AS type, fields->>10 AS body, fields->11 AS content, fields->>12 AS preview,
-           fields->>13 AS tsv
+           fields->>8 AS wamid, fields->>9 AS type, fields->>10 AS body, fields->11 AS content, (fields->>12)::boolean AS is_unread,
+           fields->>13 AS preview, fields->>14 AS tsv
     FROM jsonb_array_elements($2::jsonb) AS fields
 ), added_up AS (
     INSERT INTO outgoing AS known (message_id, tenant_id, height, status, status_at, error_code, wamid, wamid_attempt, entry_id)
@@ -43,8 +43,8 @@ WITH told AS (
        OR (excluded.height = known.height AND excluded.status_at < known.status_at)
     RETURNING entry_id
 ), arrived AS (
-    INSERT INTO incoming (number_id, wamid, tenant_id, entry_id)
-    SELECT number_id, wamid, tenant_id, id FROM entry WHERE direction = 'incoming' ORDER BY number_id, wamid
+    INSERT INTO incoming (number_id, wamid, tenant_id, entry_id, sent_at)
+    SELECT number_id, wamid, tenant_id, id, sent_at FROM entry WHERE message_id IS NULL ORDER BY number_id, wamid
     ON CONFLICT (number_id, wamid) DO NOTHING
     RETURNING entry_id
 ), fresh AS MATERIALIZED (
@@ -54,7 +54,7 @@ WITH told AS (
     SELECT tenant_id, number_id, contact_phone,
            'cnv_' || right(min(id), 26) AS id,  -- should it be new: its first entry's, which nobody else has
            count(*) AS entries,
-           count(*) FILTER (WHERE direction = 'incoming') AS unread,
+           count(*) FILTER (WHERE is_unread) AS unread,
            (array_agg(id ORDER BY sent_at DESC, id DESC))[1] AS last_id,
            (array_agg(contact_name ORDER BY sent_at DESC, id DESC) FILTER (WHERE contact_name IS NOT NULL))[1] AS name,
            max(sent_at) FILTER (WHERE contact_name IS NOT NULL) AS named_at
@@ -122,7 +122,7 @@ WHERE tenant_id = $1 AND id = $2 AND last_entry_at IS NOT NULL
 -- Takes the tenant, a conversation of his, the place to go on from and a limit; gives its entries, newest first.
 SELECT entries.id, entries.sent_at, entries.conversation_id, entries.direction, entries.message_id, entries.type,
        entries.content, coalesce(entries.wamid, outgoing.wamid) AS wamid, outgoing.status, outgoing.status_at,
-       outgoing.error_code
+       outgoing.error_code, entries.edited_at, entries.revoked_at, entries.media
 FROM entries
 LEFT JOIN outgoing ON outgoing.tenant_id = entries.tenant_id AND outgoing.message_id = entries.message_id
 WHERE entries.tenant_id = $1 AND entries.conversation_id = $2 AND (entries.sent_at, entries.id) < ($3::timestamptz, $4::text)

@@ -10,7 +10,7 @@ import orjson
 
 from services.archive.domain.entry import Direction
 from services.archive.domain.progress import EntryStatus
-from services.archive.domain.reading import ArchivedEntry, Conversation, FoundEntry, Place
+from services.archive.domain.reading import ArchivedEntry, Conversation, FoundEntry, Place, as_revoked
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
 from shared.ids import TenantId
@@ -38,22 +38,7 @@ async def entries(
 ) -> list[ArchivedEntry]:
     """The conversation's entries, newest first."""
     rows = await connection.fetch(ENTRIES_PAGE, tenant, conversation_id, after.at, after.id, limit)
-    return [
-        ArchivedEntry(
-            id=row["id"],
-            sent_at=row["sent_at"],
-            conversation_id=row["conversation_id"],
-            direction=Direction(row["direction"]),
-            type=row["type"],
-            content=orjson.loads(row["content"]),
-            message_id=row["message_id"],
-            wamid=row["wamid"],
-            status=EntryStatus(row["status"]) if row["status"] else None,
-            status_at=row["status_at"],
-            error_code=row["error_code"],
-        )
-        for row in rows
-    ]
+    return [_entry(row) for row in rows]
 
 
 async def search(connection: Connection | Pool, tenant: TenantId, tsquery: str, after: Place, limit: int) -> list[FoundEntry]:
@@ -70,6 +55,26 @@ async def search(connection: Connection | Pool, tenant: TenantId, tsquery: str, 
         )
         for row in rows
     ]
+
+
+def _entry(row: asyncpg.Record) -> ArchivedEntry:
+    entry = ArchivedEntry(
+        id=row["id"],
+        sent_at=row["sent_at"],
+        conversation_id=row["conversation_id"],
+        direction=Direction(row["direction"]),
+        type=row["type"],
+        content=orjson.loads(row["content"]),
+        message_id=row["message_id"],
+        wamid=row["wamid"],
+        status=EntryStatus(row["status"]) if row["status"] else None,
+        status_at=row["status_at"],
+        error_code=row["error_code"],
+        edited_at=row["edited_at"],
+        revoked_at=row["revoked_at"],
+        media=orjson.loads(row["media"]) if row["media"] else None,
+    )
+    return entry if entry.revoked_at is None else as_revoked(entry)
 
 
 def _conversation(row: asyncpg.Record) -> Conversation:

@@ -34,11 +34,17 @@ async def record(connection: Connection | Pool, facts: Sequence[Progress], entri
     """Add up the progress, one fact a message, and store the entries that are new, one a message or wamid."""
     entry_ids = {(entry.tenant_id, entry.message_id): entry.id for entry in entries if entry.message_id}
     told = [(*fact, entry_ids.get((fact.tenant_id, fact.message_id))) for fact in facts]
-    found = [(*entry, entry.preview, tsvector_literal(terms(entry.body[:INDEXED_CHARS]))) for entry in entries]
-    await connection.execute(RECORD, orjson.dumps(told).decode(), _json(found))
+    found = [(*entry, entry.preview, tsvector_of(entry.body)) for entry in entries]
+    await connection.execute(RECORD, orjson.dumps(told).decode(), json_of(found))
 
 
-def _json(rows: list[tuple[Any, ...]]) -> str:
+def tsvector_of(body: str) -> str:
+    """What a text is found by, as PostgreSQL spells it."""
+    return tsvector_literal(terms(body[:INDEXED_CHARS]))
+
+
+def json_of(rows: list[tuple[Any, ...]]) -> str:
+    """The rows as PostgreSQL takes them: without U+0000."""
     text = orjson.dumps(rows).decode()
     return text if "\\u0000" not in text else orjson.dumps(storable(rows)).decode()
 

@@ -23,7 +23,21 @@ from shared.http.server import HttpServer
 from shared.ids import TenantId, new_id
 from shared.run import run
 from shared.telemetry.tracing import Tracing
-from tests.support.archive_events import OTHER_TENANT, PHONE, TENANT, message_id, received, released, reported, sent, text
+from tests.support.archive_events import (
+    OTHER_TENANT,
+    PHONE,
+    TENANT,
+    edited,
+    lost,
+    message_id,
+    received,
+    released,
+    reported,
+    revoked,
+    sent,
+    stored,
+    text,
+)
 from tests.support.database import Database
 
 TOKEN = "a token that the services share"
@@ -131,6 +145,23 @@ async def test_a_message_can_be_read_and_found_once_its_events_are_in(archive: A
     ((start, end),) = hit["snippet"]["highlights"]
     assert hit["snippet"]["text"] == "Where is my <b>parcel</b>?"
     assert hit["snippet"]["text"][start:end] == "parcel"
+
+
+async def test_what_was_said_of_an_entry_later_is_shown_with_it(archive: Archive) -> None:
+    await archive.tell(
+        received("w1", content={"type": "image", "image": {"id": "1"}}), received("w2", seconds=1), received("w3", seconds=2)
+    )
+    await archive.tell(
+        stored("w1", "med_1", file_name="a.jpg"), edited("w2", "mended", seconds=60), revoked("w3", seconds=90), lost("w2")
+    )
+    ((conversation,),) = await archive.pages("/api/conversations", {})
+    assert (conversation["last_entry"]["type"], conversation["last_entry"]["preview"]) == ("revoked", "")
+    ((third, second, first),) = await archive.pages(f"/api/conversations/{conversation['id']}/entries", {})
+    assert first["media"] == {"media_id": "med_1", "mime_type": "image/jpeg", "size_bytes": 1234, "file_name": "a.jpg"}
+    assert "edited_at" not in first
+    assert (second["content"], second["edited_at"]) == (text("mended"), "2026-11-20T12:01:00Z")
+    assert second["media"] == {"lost": "media.too_large"}
+    assert (third["type"], third["content"], third["revoked_at"]) == ("revoked", {"type": "revoked"}, "2026-11-20T12:01:30Z")
 
 
 async def test_tenants_see_nothing_of_each_other(archive: Archive) -> None:

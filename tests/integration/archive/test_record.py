@@ -31,6 +31,7 @@ from tests.support.archive_events import (
     at,
     canceled,
     deferred,
+    echoed,
     failed,
     message_id,
     received,
@@ -77,6 +78,36 @@ async def test_a_message_and_its_answer_are_one_conversation(pool: Pool, recorde
     assert is_id(first.id, "ent")
     assert (first.message_id, first.wamid, first.sent_at) == (message, "wamid.out", at(0))
     assert (first.status, first.status_at) == (EntryStatus.READ, at(2))
+
+
+async def test_what_the_business_writes_from_its_phone_is_outgoing(pool: Pool, recorder: Recorder) -> None:
+    message = message_id()
+    for _ in range(2):
+        await recorder.record([echoed("wamid.echo", seconds=3), received("wamid.in"), released(message, seconds=1)])
+    conversation = await only_conversation(pool)
+    assert (conversation.entry_count, conversation.unread_count) == (3, 1)
+    assert (conversation.last_direction, conversation.last_preview) == (Direction.OUTGOING, "from my phone")
+    echo = (await entries_of(pool))[0]
+    assert (echo.message_id, echo.wamid, echo.status) == (None, "wamid.echo", None)
+
+
+async def test_history_is_not_unread(pool: Pool, recorder: Recorder) -> None:
+    await recorder.record(
+        [received("wamid.old", is_history=True), echoed("wamid.older", is_history=True), received("wamid.in")]
+    )
+    conversation = await only_conversation(pool)
+    assert (conversation.entry_count, conversation.unread_count) == (3, 1)
+
+
+async def test_somebody_without_a_number_and_a_group_have_conversations(pool: Pool, recorder: Recorder) -> None:
+    user_id = "US.13491208655302741918"
+    await recorder.record([received("w1", sender=user_id), released(message_id(), to=user_id)])
+    await recorder.record([received("w2", group_id="120363"), released(message_id(), to="group:120363")])
+    found = await read.conversations(pool, TENANT, NEWEST, 10)
+    assert {(one.contact_phone, one.contact_name, one.entry_count) for one in found} == {
+        (user_id, "Ana", 2),
+        ("group:120363", None, 2),
+    }
 
 
 async def test_any_order_in_any_batches_twice_gives_one_state(pool: Pool) -> None:
