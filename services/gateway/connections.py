@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -12,10 +13,11 @@ from pydantic import HttpUrl, SecretStr
 from services.gateway.domain import number as rules
 from services.gateway.domain import twilio
 from services.gateway.domain.admission import normalized_phone
+from services.gateway.domain.number_news import PAUSES, Aspect, changes_of
 from services.gateway.domain.origins import Origins
 from services.gateway.payloads.numbers import ChangeNumber, ConnectNumber
 from services.gateway.store import numbers as store
-from shared.auth.seal import Sealer
+from shared.auth.seal import Sealer, SealError
 from shared.bus.outbox import Unit
 from shared.clock import Clock
 from shared.errors import FieldError, Rejected
@@ -26,6 +28,8 @@ from shared.ids import NumberId, TenantId, new_id
 PAUSED_BY_TENANT: Final = "number.paused"
 _ACTIVE: Final = {"status": "active", "paused_code": None, "paused_detail": None, "paused_at": None}
 _LONGEST_DETAIL: Final = 500
+FORMER_SECRET_SECONDS: Final = 86_400
+"""How long a former app secret is valid where nobody says: for the webhooks that are on their way, and for who sets the new one."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -105,11 +109,33 @@ class Connections:
                 changes["sealed_app_secret"] = self._seal(tenant_id, number_id, "app_secret", body.access_token)
             if row["status"] == "paused" and row["paused_code"] != PAUSED_BY_TENANT:
                 changes |= _ACTIVE
-        if body.app_secret is not None:
-            changes["sealed_app_secret"] = self._seal(tenant_id, number_id, "app_secret", body.app_secret)
+        changes |= self._changed_secret(row, body)
         if body.verify_token is not None:
             changes["verify_token_digest"] = token_digest(body.verify_token.get_secret_value())
         return changes
+
+    def _changed_secret(self, row: asyncpg.Record, body: ChangeNumber) -> dict[str, Any]:
+        """The app secret that is given, and how long the one before it is valid too. The present one given again is no change, so
+        that a request that comes twice does not drop the one before."""
+        changes: dict[str, Any] = {}
+        seconds, former, present = body.previous_secret_for, row["sealed_previous_app_secret"], self._app_secret(row)
+        if body.app_secret is not None and body.app_secret.get_secret_value() != present:
+            changes["sealed_app_secret"] = self._seal(TenantId(row["tenant_id"]), row["id"], "app_secret", body.app_secret)
+            former = None if present is None else row["sealed_app_secret"]
+            seconds = FORMER_SECRET_SECONDS if seconds is None else seconds
+        if seconds is not None:
+            until = self.clock.now() + timedelta(seconds=seconds)
+            is_kept = seconds > 0 and former is not None
+            changes["sealed_previous_app_secret"] = former if is_kept else None
+            changes["previous_app_secret_until"] = until if is_kept else None
+        return changes
+
+    def _app_secret(self, row: asyncpg.Record) -> str | None:
+        """None where it does not open, and so signs nothing."""
+        try:
+            return self.sealer.open(TenantId(row["tenant_id"]), "numbers.app_secret", row["id"], row["sealed_app_secret"])
+        except SealError:
+            return None
 
     async def pause(self, unit: Unit, tenant_id: TenantId, number_id: str, reason: str | None) -> asyncpg.Record:
         """Send nothing from the number until it is resumed; takes the place of a pause that the provider has caused. Twice changes
@@ -134,6 +160,25 @@ class Connections:
         if row is not None and row["revision"] == event.revision and row["status"] == "active":
             await self._paused(unit, row, event.code, event.detail[:_LONGEST_DETAIL])
 
+    async def heed_standing(self, unit: Unit, tenant_id: TenantId, number_id: NumberId, standing: str | None) -> None:
+        """Pause the number where its account cannot send any more, and end that pause where it can again; one that somebody else
+        has caused stays."""
+        row = await store.lock(unit.connection, tenant_id, number_id)
+        if row is None:
+            return
+        pause = None if standing is None else PAUSES.get(standing)
+        if pause is not None and row["status"] == "active":
+            await self._paused(unit, row, *pause)
+        elif pause is None and row["paused_code"] in {code for code, _ in PAUSES.values()}:
+            self._tell(unit, await store.update(unit.connection, row, _ACTIVE))
+
+    async def heed_limit(self, unit: Unit, tenant_id: TenantId, number_id: NumberId, aspect: Aspect, said: str | None) -> None:
+        """Keep the limits that the provider has set from now on."""
+        row = await store.lock(unit.connection, tenant_id, number_id)
+        changes = {} if row is None else changes_of(aspect, said, row["messages_per_second"])
+        if row is not None and any(row[name] != value for name, value in changes.items()):
+            self._tell(unit, await store.update(unit.connection, row, changes))
+
     async def _paused(self, unit: Unit, row: asyncpg.Record, code: str, detail: str | None) -> asyncpg.Record:
         pause = {"status": "paused", "paused_code": code, "paused_detail": detail, "paused_at": self.clock.now()}
         row = await store.update(unit.connection, row, pause)
@@ -145,6 +190,11 @@ class Connections:
         if row is None:
             raise Rejected("number.unknown", "There is no such number.", 404)
         return row
+
+    def previous_secret_until(self, row: asyncpg.Record) -> datetime | None:
+        """Until when the app secret before the present one is valid too; None where it is not."""
+        until: datetime | None = row["previous_app_secret_until"]
+        return until if until is not None and until > self.clock.now() else None
 
     def callback_url(self, row: asyncpg.Record) -> str | None:
         """Where the provider shall report on the number's messages, where it is told so with each of them."""

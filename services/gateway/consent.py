@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -45,7 +45,8 @@ async def hear_messages(unit: Unit, inbound: Sequence[tuple[TenantId, Inbound]],
         consent = own.get(tenant_id, _DEFAULT).consent(text)
         if consent is not None:
             word = Word(consent, ConsentScope.ALL, min(message.at, now), Channel.KEYWORD.value)
-            said.setdefault(tenant_id, []).append(Said(message.sender, None, message.sender_name, word))
+            phone = message.sender if message.sender != message.user_id else None
+            said.setdefault(tenant_id, []).append(Said(phone, message.user_id, message.sender_name, word))
     await _hear(unit, said, Channel.KEYWORD, now)
 
 
@@ -62,8 +63,9 @@ async def hear_preferences(unit: Unit, preferences: Iterable[tuple[TenantId, Pre
 async def _hear(unit: Unit, said: Mapping[TenantId, Sequence[Said]], channel: Channel, now: datetime) -> None:
     for tenant_id, all_said in sorted(said.items()):  # in one order, so that two readers never wait for each other
         known = await store.lock_called(unit.connection, tenant_id, {name for one in all_said for name in _names(one)})
-        names = {name for contact in known for name in contact.identifiers.items()}
-        await contacts.upsert(unit, tenant_id, [_change(one, names) for one in all_said], channel=channel, now=now)
+        owners = {name: contact.id for contact in known for name in contact.identifiers.items()}
+        changes = [change for one in all_said for change in _changes(one, owners)]
+        await contacts.upsert(unit, tenant_id, changes, channel=channel, now=now)
 
 
 def _names(said: Said) -> Iterable[Identifier]:
@@ -74,12 +76,16 @@ def _names(said: Said) -> Iterable[Identifier]:
         yield "user_id", said.user_id
 
 
-def _change(said: Said, known: Collection[Identifier]) -> Change:
-    """The word, to the contact that they are, by their phone number first; somebody unknown becomes one."""
+def _changes(said: Said, owners: Mapping[Identifier, str]) -> Iterable[Change]:
+    """The word, to the contact that they are; to both where two contacts have one of their names each, for both are written to.
+    Somebody unknown becomes one."""
+    called: dict[str, Identifier] = {}
     for name in _names(said):
-        if name in known:
-            return Change(identifiers=dict([name]), word=said.word)
+        if name in owners:
+            called.setdefault(owners[name], name)
+    if called:
+        return [Change(identifiers=dict([name]), word=said.word) for name in called.values()]
     identifiers: dict[Kind, str | None] = {}
     for kind, value in _names(said):
         identifiers.setdefault(kind, value)
-    return Change(identifiers=identifiers, fields={"name": said.name[:MAX_NAME]} if said.name else {}, word=said.word)
+    return [Change(identifiers=identifiers, fields={"name": said.name[:MAX_NAME]} if said.name else {}, word=said.word)]

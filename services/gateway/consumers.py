@@ -7,13 +7,17 @@ from typing import Final
 
 from services.gateway.connections import Connections
 from services.gateway.expand import answer
+from services.gateway.live.streams import Streams
 from services.gateway.requested import Requests
+from services.gateway.spool import Spool
 from services.gateway.track import track
+from services.gateway.updates import Updates, learn_watched
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.outbox import Outbox
 from shared.bus.subscriber import Subscriber
 from shared.events.catalogue import (
     AudienceWanted,
+    CallbacksWatched,
     MessageCanceled,
     MessageDeferred,
     MessageExpired,
@@ -25,6 +29,8 @@ from shared.events.catalogue import (
     MessageSuppressed,
     MessageUnsettled,
     NumberPaused,
+    UpdateTold,
+    WebhookSpooled,
 )
 from shared.events.event import Event
 from shared.telemetry.tracing import Tracing
@@ -52,16 +58,26 @@ TRACK: Final = Subscription(
 REQUESTED: Final = Subscription("gateway.requested", (MessageRequested,), _POLICY, max_events=1_024)
 AUDIENCE: Final = Subscription("gateway.audience", (AudienceWanted,), _POLICY, max_events=8)  # a page takes a while
 NUMBERS: Final = Subscription("gateway.numbers", (NumberPaused,), _POLICY)
-SUBSCRIPTIONS: Final = (TRACK, REQUESTED, AUDIENCE, NUMBERS)
+WEBHOOKS: Final = Subscription("gateway.webhooks", (WebhookSpooled,), _POLICY, prefetch=8)  # of 3 MB each, it may be
+WATCHED: Final = Subscription("gateway.watched", (CallbacksWatched,), _POLICY)
+LIVE: Final = Subscription("gateway.live", (UpdateTold,), _POLICY, max_events=1_024)
+SUBSCRIPTIONS: Final = (TRACK, REQUESTED, AUDIENCE, NUMBERS, WATCHED, LIVE, WEBHOOKS)
 
 
 def subscribers(
-    bus: Bus, outbox: Outbox, connections: Connections, requests: Requests, tracing: Tracing
+    bus: Bus,
+    outbox: Outbox,
+    connections: Connections,
+    requests: Requests,
+    updates: Updates,
+    streams: Streams,
+    spool: Spool,
+    tracing: Tracing,
 ) -> Sequence[Subscriber]:
     """One subscriber per subscription."""
 
     async def on_told(events: Sequence[Event]) -> None:
-        await track(outbox, events)
+        await track(outbox, events, updates)
 
     async def on_requested(events: Sequence[Event]) -> None:
         await requests.take([event for event in events if isinstance(event, MessageRequested)])
@@ -75,9 +91,21 @@ def subscribers(
                 if isinstance(event, NumberPaused):
                     await connections.pause_by_provider(unit, event)
 
+    async def on_watched(events: Sequence[Event]) -> None:
+        await learn_watched(outbox, [event for event in events if isinstance(event, CallbacksWatched)])
+
+    async def on_update(events: Sequence[Event]) -> None:
+        await streams.add([event for event in events if isinstance(event, UpdateTold)])
+
+    async def on_spooled(events: Sequence[Event]) -> None:
+        await spool.bring_back([event for event in events if isinstance(event, WebhookSpooled)])
+
     return [
         Subscriber(bus, TRACK, on_told, tracing),
         Subscriber(bus, REQUESTED, on_requested, tracing),
         Subscriber(bus, AUDIENCE, on_audience, tracing),
         Subscriber(bus, NUMBERS, on_number, tracing),
+        Subscriber(bus, WATCHED, on_watched, tracing),
+        Subscriber(bus, LIVE, on_update, tracing),
+        Subscriber(bus, WEBHOOKS, on_spooled, tracing),
     ]

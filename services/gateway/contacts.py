@@ -172,6 +172,19 @@ async def change_one(unit: Unit, tenant_id: TenantId, contact_id: str, change: C
     return True
 
 
+async def call(unit: Unit, tenant_id: TenantId, contact: Contact, name: Identifier, *, channel: Channel, now: datetime) -> bool:
+    """Give a locked contact another name in place of the one of that kind; False where another contact has it by now."""
+    try:
+        async with unit.connection.transaction():
+            draft = await _laid_out(unit.connection, tenant_id, [contact], [name])
+            draft.change(contact, Change(identifiers=dict([name])), now)
+            told = await _write(unit.connection, tenant_id, draft, channel, now)
+    except asyncpg.UniqueViolationError:
+        return False
+    unit.emit(*told)
+    return True
+
+
 async def erase(unit: Unit, tenant_id: TenantId, contact_id: str) -> Sequence[str] | None:
     """Forget the person. Returns the groups they were in; None where there is no such contact. That a phone number has opted out
     is kept, so that whoever comes back with it is not written to."""
@@ -242,8 +255,8 @@ def _names(contacts: Iterable[Contact]) -> dict[Identifier, str]:
 async def _told(
     tenant_id: TenantId, before: Mapping[str, Contact], after: Sequence[Contact], channel: Channel, now: datetime
 ) -> Sequence[ContactConsentChanged]:
-    """What holds now, where it did not before, or holds for another phone number now. To each spelling of a number that WhatsApp
-    takes for the same line."""
+    """What holds now, where it did not before, or holds for another address now. Of each address that messages go to: the spellings
+    of a number that WhatsApp takes for the same line, and the business-scoped user id."""
     told: list[ContactConsentChanged] = []
     traceparent = current_traceparent()
     for index, contact in enumerate(after):
@@ -253,33 +266,37 @@ async def _told(
         word = contact.standing.word
         if changed_at is None or word is None:
             continue
-        phone = contact.identifiers.get("phone")
         told += [
             ContactConsentChanged(
                 tenant_id=tenant_id,
                 traceparent=traceparent,
                 contact_id=contact.id,
-                phone=spelling,
+                phone=address,
                 consent=word.consent,
                 scope=word.scope,
                 source=channel.value,
                 changed_at=changed_at,
             )
-            for spelling in ((None,) if phone is None else spellings(phone))
+            for address in _addresses(contact) or (None,)
         ]
     return told
 
 
+def _addresses(contact: Contact) -> tuple[str, ...]:
+    phone, user_id = contact.identifiers.get("phone"), contact.identifiers.get("user_id")
+    return (*(() if phone is None else spellings(phone)), *(() if user_id is None else (user_id,)))
+
+
 def _changed_at(before: Contact, after: Contact, now: datetime) -> datetime | None:
     """When what holds began to hold; None where nothing is to be told."""
-    word, phone = after.standing.word, after.identifiers.get("phone")
+    word = after.standing.word
     if word is None:
         return None
     if _differs(before.standing.word, word):
         return after.standing.told_at(before.standing)
-    if phone is None or before.identifiers.get("phone") == phone:
+    if set(_addresses(after)) <= set(_addresses(before)):
         return None
-    # An opt-out comes along to the new number. An opt-in does, but not over what whoever had it has said since.
+    # An opt-out comes along to the new address. An opt-in does, but not over what whoever had it has said since.
     return now if word.consent is Consent.OPTED_OUT else word.at
 
 

@@ -1,78 +1,108 @@
 """The first step of a webhook: whose payload is it, and is it durable before the 200. Between the steps it is a row, so a crash
-costs nothing."""
+costs nothing.
+
+    signed by whom? (signers) ──► the database, soon ──► 200
+                                    └ away (reach) ──► the bus (spool), where it outlives this process ──► 200
+                                                        └ away too ──► 503: the provider comes again
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from services.gateway.domain import webhook
-from services.gateway.domain.payload import parsed
-from services.gateway.numbers import NumberDirectory
+from services.gateway.reach import Away, Reach
+from services.gateway.signers import Share, Signers
+from services.gateway.spool import Spool
 from services.gateway.store import webhooks
-from shared.auth.signatures import verify
+from services.gateway.store.webhooks import Payload
 from shared.batching import Batcher, Full
+from shared.bus.interface import StopSignal
 from shared.db.pool import Pool
 from shared.errors import Rejected
+from shared.http.codes import Code
 from shared.ids import TenantId
+from shared.run import Stage
 
-NAMED_LIMIT: Final = 1_000
-"""Numbers, or accounts, that a payload may name; more are not looked up for somebody who has not proved who they are."""
-
-Payload = tuple[TenantId, bytes, str | None]
+HELD_BYTES: Final = 64 * 1024 * 1024
+"""Of payloads that wait to be stored: while the database and the bus are both away, and where each has three megabytes."""
 
 
 class Intake:
-    """The first step: whose payload is it, and is it stored. `writes` is the component that carries the shared transactions."""
+    """The first step, and the component that carries its shared transactions. Without a `spool` the database is the only place."""
 
-    def __init__(self, pool: Pool, numbers: NumberDirectory, wake_reader: Callable[[], None]) -> None:
+    name = "gateway.intake"
+    stage = Stage.WORK
+
+    def __init__(
+        self, pool: Pool, signers: Signers, reach: Reach, spool: Spool | None, wake_reader: Callable[[], None]
+    ) -> None:
         self._pool = pool
-        self._numbers = numbers
+        self._signers = signers
+        self._reach = reach
+        self._spool = spool
         self._wake_reader = wake_reader
-        self.writes: Batcher[Payload, None] = Batcher("gateway.intake", self._store, concurrency=2)
+        self._writes: Batcher[Payload, None] = Batcher("gateway.intake.writes", self._store, concurrency=2)
+        self._held_bytes = 0
 
-    async def take(self, body: bytes, signature: str | None, traceparent: str | None) -> None:
-        """Make a signed payload durable. Raises `Rejected` 401 for one that is not signed as it must be, 503 when too many wait."""
-        tenant_id = await self._signer(body, signature)
-        if tenant_id is None:
-            raise Rejected("webhook.signature_invalid", "The signature does not fit the body.", 401)
-        await self.keep(tenant_id, body, traceparent)
+    async def take(self, body: bytes, signature: str | None, traceparent: str | None, number_id: str | None = None) -> None:
+        """Make a signed payload durable; `number_id` is the one whose way it came.
+
+        Raises `Rejected`: 401 for one that is not signed as it must be; 503 when too many wait, when nothing takes it, and when it
+        cannot be known who signed.
+        """
+        if number_id is None:
+            shares = await self._signers.of(body, signature)
+        else:
+            shares = await self._signers.of_number(number_id, body, signature)
+        if not shares:
+            if self._reach.is_away:  # the secret may be one that is not remembered
+                raise _unavailable()
+            raise unsigned()
+        await self._keep_all(shares, traceparent)
 
     async def keep(self, tenant_id: TenantId, payload: bytes, traceparent: str | None) -> None:
         """Make a payload in the Cloud API's form durable; who may speak for the tenant is the caller's question. Raises `Rejected`
-        503 when too many wait."""
+        503 as `take` does."""
+        if self._held_bytes + len(payload) > HELD_BYTES:
+            raise _overloaded()
+        self._held_bytes += len(payload)
         try:
-            await self.writes.submit((tenant_id, payload, traceparent))
+            await self._writes.submit((tenant_id, payload, traceparent))
         except Full:
-            raise Rejected("gateway.overloaded", "Too many payloads wait to be stored.", 503, retry_after_seconds=1) from None
+            raise _overloaded() from None
+        finally:
+            self._held_bytes -= len(payload)
 
-    async def _signer(self, body: bytes, signature: str | None) -> TenantId | None:
-        """Whose secret signed the body, if it may speak of what it speaks of.
+    async def run(self, stop: StopSignal) -> None:
+        async with self._reach.watching():
+            await self._writes.run(stop)
 
-        The numbers named choose the secret, and the signature must fit for every one of them that is known: a tenant's secret is no
-        authority over another's number. What is said of unknown ones is kept and told to nobody. Account events name none; a number
-        of the account must have signed them.
-        """
-        payload = parsed(body)
-        named, accounts = webhook.phone_number_ids(payload), webhook.account_ids(payload)
-        if max(len(named), len(accounts)) > NAMED_LIMIT:
-            return None
-        if not named:
-            for source in await self._numbers.account_sources(accounts):
-                if verify(source.app_secret, signature, body):
-                    return source.tenant_id
-            return None
-        sources = await self._numbers.sources(named)
-        tenants = {source.tenant_id for source in sources.values()}
-        if len(tenants) != 1:
-            return None
-        return (
-            tenants.pop()
-            if all(verify(secret, signature, body) for secret in {s.app_secret for s in sources.values()})
-            else None
-        )
+    async def _keep_all(self, shares: Sequence[Share], traceparent: str | None) -> None:
+        """One after the other: a payload of several tenants' is rare, and what is kept twice because a later share was not, and the
+        provider comes again, is told once."""
+        for tenant_id, body in shares:
+            await self.keep(tenant_id, body, traceparent)
 
     async def _store(self, payloads: Sequence[Payload]) -> Sequence[None]:
-        await webhooks.insert(self._pool, payloads)
-        self._wake_reader()
+        try:
+            await self._reach.soon(lambda: webhooks.insert(self._pool, payloads))
+        except Away:
+            if self._spool is None or not await self._spool.take(payloads):
+                raise _unavailable() from None
+        else:
+            self._wake_reader()
         return [None] * len(payloads)
+
+
+def unsigned() -> Rejected:
+    """For what is not signed as it must be."""
+    return Rejected("webhook.signature_invalid", "The signature does not fit the body.", 401)
+
+
+def _overloaded() -> Rejected:
+    return Rejected("gateway.overloaded", "Too many payloads wait to be stored.", 503, retry_after_seconds=1)
+
+
+def _unavailable() -> Rejected:
+    return Rejected(Code.UNAVAILABLE, Code.UNAVAILABLE.sentence, 503, retry_after_seconds=1)

@@ -5,26 +5,25 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from services.gateway import ingest
 from services.gateway.contact_import import Imports
-from services.gateway.numbers import NumberDirectory
-from services.gateway.store import contact_imports, pruning
+from services.gateway.ingest import WebhookReader
+from services.gateway.media import Media
+from services.gateway.store import contact_imports, graph_ids, news, pruning
 from services.gateway.template_sync import TemplateSync
 from shared import idempotency
-from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
 from shared.every import Every
-from shared.telemetry.tracing import Tracing
 
 READ_SECONDS: Final = 1.0
 """Longest wait before a payload that another replica left behind is read; our own intake wakes the reader at once."""
 TEMPLATE_SECONDS: Final = 15.0
 """Between two looks for an account whose templates are due to be read."""
+LEFTOVER_SECONDS: Final = 30.0
 PRUNE_SECONDS: Final = 3_600.0
 PRUNE_LIMIT: Final = 5_000
 """Rows that one statement forgets; where there are more, the next follows at once."""
-INBOUND_KEPT: Final = timedelta(days=8)
-"""The provider repeats itself for up to seven."""
+INBOUND_KEPT: Final = timedelta(days=15)
+"""The provider repeats itself for up to seven, and what was set aside can be read again for as long as it is kept."""
 IMPORTS_KEPT: Final = timedelta(days=30)
 ABANDONED_KEPT: Final = timedelta(hours=1)
 """Since the last part of a file that did not come whole."""
@@ -32,9 +31,9 @@ QUARANTINED_KEPT: Final = timedelta(days=14)
 """They hold what people wrote; a version that understands them must come sooner."""
 
 
-def reader_job(outbox: Outbox, numbers: NumberDirectory, tracing: Tracing) -> Every:
+def reader_job(reader: WebhookReader) -> Every:
     """The reader of webhooks, to be woken when one was stored."""
-    return Every("gateway.read_webhooks", READ_SECONDS, lambda: ingest.read_waiting(outbox, numbers, tracing))
+    return Every("gateway.read_webhooks", READ_SECONDS, reader.read_waiting)
 
 
 def template_job(sync: TemplateSync) -> Every:
@@ -47,6 +46,11 @@ def import_job(imports: Imports) -> Every:
     return Every("gateway.import_contacts", READ_SECONDS, imports.work)
 
 
+def media_job(media: Media) -> Every:
+    """Removes the objects of files that are gone."""
+    return Every("gateway.remove_leftovers", LEFTOVER_SECONDS, media.remove_leftovers)
+
+
 def jobs(pool: Pool) -> list[Every]:
     """The others."""
 
@@ -56,6 +60,9 @@ def jobs(pool: Pool) -> list[Every]:
     return [
         Every("gateway.prune_keys", PRUNE_SECONDS, lambda: idempotency.prune(pool, limit=PRUNE_LIMIT)),
         pruner("gateway.prune_inbound", pruning.PRUNE_INBOUND, INBOUND_KEPT),
+        pruner("gateway.prune_graph_ids", graph_ids.PRUNE_GRAPH_IDS, graph_ids.KEPT),
+        pruner("gateway.forget_previous_secrets", pruning.FORGET_PREVIOUS_SECRETS, timedelta()),
+        pruner("gateway.prune_news", news.PRUNE_NEWS, INBOUND_KEPT),
         pruner("gateway.prune_quarantined", pruning.PRUNE_QUARANTINED, QUARANTINED_KEPT),
         pruner("gateway.discard_abandoned_imports", contact_imports.DISCARD_ABANDONED, ABANDONED_KEPT),
         pruner("gateway.prune_import_errors", contact_imports.PRUNE_ERRORS, IMPORTS_KEPT),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import Final, TypeVar
 
 import asyncpg
 import structlog
@@ -20,7 +21,14 @@ from shared.ids import NumberId, TenantId, is_id
 log = structlog.get_logger(__name__)
 
 FRESH_SECONDS: Final = 5.0
+SIGNING_SECONDS: Final = 30.0
+"""How long the list of all that sign is believed: it is read for payloads that name nobody, and anybody can send those."""
+SIGNING_LIMIT: Final = 1_000
+REMEMBERED: Final = 20_000
+"""Numbers kept in memory however old, for as long as the database is away."""
 CHOICE_LIMIT: Final = 1_000
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -31,6 +39,13 @@ class WebhookSource:
     tenant_id: TenantId
     phone_number_id: str
     app_secret: str
+    account_id: str
+    former: tuple[str, datetime] | None = None
+    """The app secret before it, and until when that is valid too."""
+
+    def secrets(self, now: datetime) -> tuple[str, ...]:
+        """Those that may sign at this moment."""
+        return (self.app_secret, self.former[0]) if self.former is not None and now < self.former[1] else (self.app_secret,)
 
 
 class NumberDirectory:
@@ -42,7 +57,8 @@ class NumberDirectory:
         self._clock = clock
         self._of_tenant: dict[TenantId, tuple[float, list[str]]] = {}
         self._sources: dict[str, tuple[float, WebhookSource]] = {}
-        self._called_back: dict[str, tuple[float, WebhookSource]] = {}
+        self._called_back: dict[tuple[str, Provider], tuple[float, WebhookSource]] = {}
+        self._signing: tuple[float, list[WebhookSource]] | None = None
 
     async def choose(self, tenant_id: TenantId, wanted: Iterable[str | None]) -> dict[str | None, NumberId | FieldError]:
         """For each wish the number a message goes out from: the wanted one, or for None the tenant's only one."""
@@ -53,43 +69,101 @@ class NumberDirectory:
     async def sources(self, phone_number_ids: set[str]) -> dict[str, WebhookSource]:
         """Who the provider's numbers belong to; those that are unknown or whose secret does not open are left out."""
         now = self._clock.monotonic()
-        stale = [i for i in phone_number_ids if i not in self._sources or now - self._sources[i][0] > FRESH_SECONDS]
+        stale = [i for i in phone_number_ids if not self._is_fresh(self._sources.get(i), now)]
         if stale:
-            for source in self._opened(await store.by_provider_ids(self._pool, stale)):
-                self._sources[source.phone_number_id] = (now, source)
+            read = {source.phone_number_id: source for source in self._opened(await store.by_provider_ids(self._pool, stale))}
+            for phone_number_id in stale:
+                self._sources.pop(phone_number_id, None)
+                if (source := read.get(phone_number_id)) is not None:
+                    self._remember(source, now)
+        return self.remembered(phone_number_ids)
+
+    def fresh(self, phone_number_ids: set[str]) -> dict[str, WebhookSource] | None:
+        """The same without a look into the database; None where one is due."""
+        now = self._clock.monotonic()
+        if all(self._is_fresh(self._sources.get(i), now) for i in phone_number_ids):
+            return self.remembered(phone_number_ids)
+        return None
+
+    def remembered(self, phone_number_ids: set[str]) -> dict[str, WebhookSource]:
+        """The same as they were when they were last read, however long ago; for as long as the database is away."""
         return {i: self._sources[i][1] for i in phone_number_ids if i in self._sources}
 
     async def account_sources(self, account_ids: set[str]) -> list[WebhookSource]:
         """The numbers of these accounts, for account events, which are rare."""
         return list(self._opened(await store.by_accounts(self._pool, account_ids)))
 
+    def remembered_of(self, account_ids: set[str]) -> list[WebhookSource]:
+        """Those of them that are remembered."""
+        return [source for _, source in self._sources.values() if source.account_id in account_ids]
+
+    async def signing(self) -> list[WebhookSource]:
+        """The numbers that sign webhooks, a thousand at most, for payloads that name nobody."""
+        now = self._clock.monotonic()
+        if self._signing is None or now - self._signing[0] > SIGNING_SECONDS:
+            self._signing = now, list(self._opened(await store.that_sign(self._pool, limit=SIGNING_LIMIT)))
+        return self._signing[1]
+
+    def remembered_signing(self) -> list[WebhookSource]:
+        """Those of them that are remembered."""
+        return self._signing[1] if self._signing is not None else [source for _, source in self._sources.values()]
+
     async def called_back(self, number_id: str, provider: Provider) -> WebhookSource | None:
         """The number that a callback's path names, where it is one of that provider's."""
         now = self._clock.monotonic()
-        known = self._called_back.get(number_id)
-        if known is not None and now - known[0] <= FRESH_SECONDS:
+        known = self._called_back.get((number_id, provider))
+        if known is not None and self._is_fresh(known, now):
             return known[1]
-        for source in self._opened(await store.of_callback(self._pool, number_id, provider)):
-            self._called_back[number_id] = (now, source)
-            return source
-        return None
+        found = next(self._opened(await store.of_callback(self._pool, number_id, provider)), None)
+        self._called_back.pop((number_id, provider), None)
+        if found is not None:
+            self._called_back[number_id, provider] = (now, found)
+            _bound(self._called_back)
+        return found
+
+    def remembered_called_back(self, number_id: str, provider: Provider) -> WebhookSource | None:
+        """The same as it was when it was last read."""
+        known = self._called_back.get((number_id, provider))
+        return None if known is None else known[1]
 
     def forget(self, tenant_id: TenantId, phone_number_id: str) -> None:
         """Read these anew when they are next asked for."""
         self._called_back = {i: k for i, k in self._called_back.items() if k[1].phone_number_id != phone_number_id}
         self._of_tenant.pop(tenant_id, None)
         self._sources.pop(phone_number_id, None)
+        self._signing = None
+
+    def _remember(self, source: WebhookSource, now: float) -> None:
+        self._sources[source.phone_number_id] = (now, source)
+        _bound(self._sources)
+
+    @staticmethod
+    def _is_fresh(known: tuple[float, WebhookSource] | None, now: float) -> bool:
+        return known is not None and now - known[0] <= FRESH_SECONDS
 
     def _opened(self, rows: Iterable[asyncpg.Record]) -> Iterator[WebhookSource]:
         """A secret that was sealed with another master key costs its own number only."""
         for row in rows:
             tenant_id = TenantId(row["tenant_id"])
             try:
-                secret = self._sealer.open(tenant_id, "numbers.app_secret", row["id"], row["sealed_app_secret"])
+                secret = self._open(row, "sealed_app_secret")
             except SealError as error:
                 log.error("number.secret_unreadable", number_id=row["id"], reason=str(error))
                 continue
-            yield WebhookSource(NumberId(row["id"]), tenant_id, row["phone_number_id"], secret)
+            former = self._former(row)
+            yield WebhookSource(NumberId(row["id"]), tenant_id, row["phone_number_id"], secret, row["waba_id"], former)
+
+    def _former(self, row: asyncpg.Record) -> tuple[str, datetime] | None:
+        if row["sealed_previous_app_secret"] is None:
+            return None
+        try:
+            return self._open(row, "sealed_previous_app_secret"), row["previous_app_secret_until"]
+        except SealError:
+            return None  # the present one opens, and counts
+
+    def _open(self, row: asyncpg.Record, column: str) -> str:
+        """Both secrets are sealed for the place of the current one."""
+        return self._sealer.open(TenantId(row["tenant_id"]), "numbers.app_secret", row["id"], row[column])
 
     async def _ids(self, tenant_id: TenantId, wanted: set[str | None]) -> list[str]:
         now = self._clock.monotonic()
@@ -99,6 +173,12 @@ class NumberDirectory:
             ids = [row["id"] for row in rows]
             self._of_tenant[tenant_id] = (now, ids)
         return ids
+
+
+def _bound(remembered: dict[Key, tuple[float, WebhookSource]]) -> None:
+    """Forget what was read longest ago where there is too much."""
+    while len(remembered) > REMEMBERED:
+        del remembered[next(iter(remembered))]
 
 
 def _choice(wanted: str | None, ids: Sequence[str]) -> NumberId | FieldError:

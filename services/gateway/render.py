@@ -22,10 +22,10 @@ from services.gateway.domain.rendering import (
     rendered_fault,
     share_of,
 )
-from services.gateway.payloads.messages import content_faults
 from services.gateway.payloads.templates import ContentBody
 from services.gateway.store import templates as store
 from services.gateway.templates import parameter_faults, shape_of, shapes, template_named
+from shared.content import content_of as content_in_parts
 from shared.db.pool import Connection, Pool
 from shared.errors import FieldError
 from shared.events.values import Content, Variant
@@ -48,9 +48,13 @@ class Said:
     translations: Mapping[str, Said] = field(default_factory=dict)
     """Of a template: the same in other languages."""
     has_variables: bool = field(init=False)
+    fault: Fault | None = field(init=False)
+    """What is wrong for everybody, of a content without variables."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "has_variables", any(True for _ in names_in(self.content)))
+        has_variables = not self.is_literal and any(True for _ in names_in(self.content))
+        object.__setattr__(self, "has_variables", has_variables)
+        object.__setattr__(self, "fault", None if has_variables or self.is_literal else rendered_fault(self.content))
 
 
 class Renderer:
@@ -74,10 +78,8 @@ class Renderer:
         if said.translations:
             language = closest_language(reader.language, said.translations)
             said = said if language is None else said.translations[language]
-        if said.is_literal:
-            return said.content
         if not said.has_variables:
-            return rendered_fault(said.content) or said.content
+            return said.fault or said.content
         content, missing = filled(said.content, lookup_for(reader, said.variables, said.defaults))
         return missing_fault(missing) if missing else rendered_fault(content) or content
 
@@ -143,9 +145,11 @@ def _said(
         if known is None:
             kind = "draft" if variant.message_id.startswith("drf_") else "message"
             return Fault(f"{kind}.unknown", f"there is no such {kind}", "/message_id")
-        is_draft = variant.message_id.startswith("drf_")
-        malformed = malformed_errors(known) if is_draft else []
-        return _fault(malformed) if malformed else Said(known, variant.variables, {}, is_literal=not is_draft)
+        if not variant.message_id.startswith("drf_"):  # what it answered was another conversation
+            known = {name: value for name, value in known.items() if name != "context"}
+            return Said(known, variant.variables, {}, is_literal=True)
+        malformed = malformed_errors(known)
+        return _fault(malformed) if malformed else Said(known, variant.variables, {})
     if variant.content is None:
         return Fault("content.missing", "one of content, template_id and message_id is needed", "/content")
     checked = checked_content(variant.content)
@@ -184,9 +188,5 @@ def checked_content(value: Any) -> Content | list[FieldError]:
 
 def content_of(body: ContentBody) -> Content | list[FieldError]:
     """The content in a body that is well-formed, by the rules of POST /api/messages."""
-    faults = list(content_faults(body))
-    part = body.text if body.type == "text" else body.template
-    if faults or part is None:
-        return faults
-    content = {"type": body.type, body.type: part.model_dump(mode="json", exclude_none=True)}
-    return malformed_errors(content) or content
+    content = content_in_parts(body.type, body)
+    return content if isinstance(content, list) else malformed_errors(content) or content

@@ -12,16 +12,17 @@ from services.gateway.domain import admission
 from services.gateway.domain.message import Message
 from services.gateway.domain.status import Status
 from services.gateway.numbers import NumberDirectory
-from services.gateway.payloads.messages import MessageContent, content_faults
+from services.gateway.payloads.messages import MessageContent
 from services.gateway.store import messages as store
 from shared.bus.outbox import Outbox
 from shared.clock import Clock
+from shared.content import content_of, unfilled_faults
 from shared.errors import FieldError, Rejected
 from shared.events.catalogue import MessageRequested, MessageRequestRefused
 from shared.http.requests import validate
 from shared.ids import NumberId, TenantId
 
-_NOT_E164: Final = FieldError("/to", "phone.invalid", "is not a phone number with + and country code, 7 to 15 digits")
+_NO_ADDRESS: Final = FieldError("/to", "phone.invalid", "is not a phone number with + and country code, 7 to 15 digits")
 
 
 class Requests:
@@ -58,13 +59,14 @@ def _fault(event: MessageRequested, number: NumberId | FieldError) -> FieldError
     """Why it cannot be one of the tenant's messages, if so."""
     if isinstance(number, FieldError):
         return number
-    if not admission.E164.fullmatch(event.to):
-        return _NOT_E164
+    if not admission.is_address(event.to):
+        return _NO_ADDRESS
     try:
-        content = validate(MessageContent, orjson.dumps(event.content), "/content")
+        body = validate(MessageContent, orjson.dumps(event.content), "/content")
     except Rejected as error:
         return error.errors[0] if error.errors else FieldError("/content", error.code, error.detail)
-    return next(content_faults(content), None)
+    content = content_of(body.type, body, "/content")
+    return next(iter(content if isinstance(content, list) else unfilled_faults(content)), None)
 
 
 def _message(event: MessageRequested, now: datetime) -> Message:

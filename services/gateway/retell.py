@@ -83,11 +83,13 @@ def _template(row: asyncpg.Record) -> Iterable[Event]:
 
 
 def _opt_out(row: asyncpg.Record) -> Iterable[Event]:
-    for phone in spellings(row["phone"]):
+    """Of each address that messages go to."""
+    phone, user_id = row["phone"], row["user_id"]
+    for address in (*(() if phone is None else spellings(phone)), *(() if user_id is None else (user_id,))):
         yield ContactConsentChanged(
             tenant_id=TenantId(row["tenant_id"]),
             contact_id=row["id"],
-            phone=phone,
+            phone=address,
             consent=Consent(row["consent"]),
             scope=ConsentScope(row["consent_scope"]),
             source=row["consent_source"],

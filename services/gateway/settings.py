@@ -7,7 +7,16 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from services.gateway.domain.origins import Origins
-from shared.config import DatabaseSettings, Group, HttpSettings, RedisSettings, SecuritySettings, ServiceSettings
+from shared.config import (
+    DatabaseSettings,
+    Group,
+    HttpSettings,
+    ObjectsSettings,
+    OutsideSettings,
+    RedisSettings,
+    SecuritySettings,
+    ServiceSettings,
+)
 
 
 def _parsable(origins: str) -> str:
@@ -18,8 +27,15 @@ def _parsable(origins: str) -> str:
 class GatewaySettings(Group):
     archive_url: str = Field("http://127.0.0.1:8083", description="Base URL of the archive's HTTP interface.")
     scheduler_url: str = Field("http://127.0.0.1:8081", description="Base URL of the scheduler's HTTP interface.")
+    sender_url: str = Field("http://127.0.0.1:8082", description="Base URL of the sender's HTTP interface.")
     schedules_per_minute: int = Field(
         100, ge=1, le=100_000, description="Schedules that one client, an API key, may create a minute; as many at once."
+    )
+    inbound_per_minute: int = Field(
+        20,
+        ge=1,
+        le=100_000,
+        description="Messages that one user may write to a number a minute; what is over it is marked, not lost.",
     )
     public_url: str = Field(
         "",
@@ -39,4 +55,6 @@ class Settings(ServiceSettings):
     db: DatabaseSettings = Field(default_factory=DatabaseSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     security: SecuritySettings
+    outside: OutsideSettings = Field(default_factory=OutsideSettings)
+    objects: ObjectsSettings = Field(default_factory=ObjectsSettings)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)

@@ -44,12 +44,13 @@ class Authenticator:
         if scheme.lower() != "bearer" or not text:
             raise Rejected("auth.missing", "Send your API key as Authorization: Bearer chq_…", 401)
         key = parse_key(text.strip())
-        tenant_id = await self._tenant_of(key) if key is not None else None
+        tenant_id = await self.tenant_of(key) if key is not None else None
         if key is None or tenant_id is None:
             raise Rejected("auth.invalid", "This API key is not valid.", 401)
         request[TENANT_ID], request[CLIENT_ID] = tenant_id, key.key_id
 
-    async def _tenant_of(self, key: ApiKey) -> TenantId | None:
+    async def tenant_of(self, key: ApiKey) -> TenantId | None:
+        """The tenant whose door the key opens; None where it opens none."""
         now = self._clock.monotonic()
         known = self._known.get(key.digest)
         if known is not None and now - known[0] < FRESH_SECONDS:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 from services.gateway.domain.state import Change, State, Telling, changes_of, told
 from services.gateway.domain.status import RANKS, Status
-from services.gateway.store import messages
+from services.gateway.domain.update import Moved, Reported, told_by_us
+from services.gateway.store import graph_ids, messages
 from services.gateway.store.messages import Key
+from services.gateway.updates import Updates
 from shared.bus.outbox import Outbox, Unit
 from shared.events.catalogue import MessageConfirmed, MessageUnsettled
 from shared.events.event import Event
 
 
-async def track(outbox: Outbox, events: Sequence[Event]) -> None:
+async def track(outbox: Outbox, events: Sequence[Event], updates: Updates) -> None:
     """Write what the events tell, each message once; telling twice changes nothing. Raises `TypeError` for one that tells nothing.
 
     A report can come before the sender says that it does not know the outcome; then it is confirmed here, otherwise where the
@@ -27,13 +29,21 @@ async def track(outbox: Outbox, events: Sequence[Event]) -> None:
     async with outbox.transaction() as unit:
         before: dict[Key, State] = {}
         after: list[tuple[Key, State]] = []
+        watching = await updates.watching(unit, {tenant_id for tenant_id, _ in changes})
+        facts: list[Reported] = []
+        learned: list[graph_ids.Learned] = []
         for row in await messages.lock(unit.connection, changes):
             key = row["tenant_id"], row["id"]
             before[key] = messages.state_of(row)
-            state, _ = told(before[key], changes[key])
+            state, new = told(before[key], changes[key])
             if state != before[key]:
                 after.append((key, state))
+                learned += graph_ids.newly_known(row, before[key], state)
+            if key[0] in watching:
+                facts += told_by_us(Moved(*key, row["number_id"], before[key], state, new))
         await messages.write(unit.connection, after)
+        await graph_ids.learn(unit.connection, learned)
+        await updates.tell(unit, facts)
         for event in events:
             if isinstance(event, MessageUnsettled):
                 _confirm(unit, event, before.get((event.tenant_id, event.message_id)))

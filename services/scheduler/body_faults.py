@@ -8,8 +8,6 @@ from services.scheduler.domain.hours import has_opening
 from services.scheduler.payloads.campaigns import HoursBody
 from shared.errors import FieldError, Rejected
 from shared.events.values import Hours
-from shared.free_json import json_faults
-from shared.http.bodies import TemplatePart, TextPart
 from shared.http.codes import Code
 
 
@@ -26,17 +24,6 @@ def wrong_state(what: str, state: str, fitting: Sequence[str], action: str) -> R
     *others, last = fitting
     states = f"{', '.join(others)} or {last}" if others else last
     return Rejected(f"{what}.wrong_state", f"To {action} a {what}, it must be {states}; this one is {state}.", 409)
-
-
-def part_faults(kind: str, text: TextPart | None, template: TemplatePart | None, pointer: str) -> Iterator[FieldError]:
-    """A message of a kind has that part and no other. `pointer`: of what the parts are fields of."""
-    for name, part in (("text", text), ("template", template)):
-        if name == kind and part is None:
-            yield FieldError(f"{pointer}/{name}", Code.FIELD_MISSING, f"a message of type {kind} needs it")
-        elif name != kind and part is not None:
-            yield FieldError(f"{pointer}/{name}", "field.surplus", f"does not belong to a message of type {kind}")
-    if template is not None:
-        yield from json_faults(template.components, f"{pointer}/template/components")
 
 
 def hours_faults(hours: HoursBody | None) -> Iterator[FieldError]:

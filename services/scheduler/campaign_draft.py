@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from services.scheduler.body_faults import hours_faults, part_faults
+from services.scheduler.body_faults import hours_faults
 from services.scheduler.domain.run import FailureStop, Pacing, RunSpec
 from services.scheduler.domain.schedule import RECIPIENT, first_anywhere
 from services.scheduler.domain.zones import is_zone, resolve
 from services.scheduler.payloads.campaigns import CampaignBody, SayingBody
+from shared.content import content_of
 from shared.errors import FieldError
 from shared.events.values import Audience, Hours, NamedRecipient, Tier, Variant
 from shared.free_json import json_faults
@@ -132,11 +133,11 @@ def pacing_of(body: CampaignBody) -> Pacing | None:
 
 
 def _variant(saying: SayingBody, name: str, weight: int, variables: dict[str, str]) -> Variant:
-    content = saying.content
+    content = None if saying.content is None else content_of(saying.content.type, saying.content)
     return Variant(
         name=name,
         weight=weight,
-        content=None if content is None else content.model_dump(mode="json", exclude_none=True, include={"type", content.type}),
+        content=content if isinstance(content, dict) else None,
         template_id=saying.template_id,
         message_id=saying.message_id,
         variables={**variables, **saying.variables},
@@ -169,8 +170,8 @@ def _one_saying(saying: SayingBody, pointer: str) -> Iterator[FieldError]:
     for name in given[1:]:
         yield FieldError(f"{pointer}/{name}", "field.surplus", f"does not go with {given[0]}")
     if saying.content is not None:
-        content = saying.content
-        yield from part_faults(content.type, content.text, content.template, f"{pointer}/content")
+        content = content_of(saying.content.type, saying.content, f"{pointer}/content")
+        yield from content if isinstance(content, list) else ()
 
 
 def _time_faults(body: CampaignBody, now: datetime) -> Iterator[FieldError]:

@@ -37,14 +37,24 @@ async def learn_consent(outbox: Outbox, events: Sequence[ContactConsentChanged])
 
 
 async def learn_windows(outbox: Outbox, events: Sequence[MessageReceived]) -> None:
-    """Keep when somebody last wrote to a number. Whoever answers may know them by another spelling of their phone than WhatsApp."""
+    """Keep when somebody last wrote to a number, or in a group of its. Whoever answers may know them by another spelling of their
+    phone than WhatsApp, or by their user id. What was written before the number was connected opens nothing."""
     latest: dict[tuple[str, str], datetime] = {}
     for event in events:
-        for spelling in spellings(event.sender):
-            key = event.number_id, spelling
+        for address in () if event.is_history else _answered_at(event):
+            key = event.number_id, address
             latest[key] = max(latest.get(key, event.received_at), event.received_at)
+    if not latest:
+        return
     async with outbox.transaction() as unit:
         await projections.know_windows(unit.connection, [(*key, at) for key, at in latest.items()])
+
+
+def _answered_at(event: MessageReceived) -> tuple[str, ...]:
+    """The addresses that an answer may have."""
+    if event.group_id is not None:
+        return (f"group:{event.group_id}",)
+    return spellings(event.sender) if event.user_id in (None, event.sender) else (*spellings(event.sender), event.user_id)
 
 
 async def learn_templates(outbox: Outbox, events: Sequence[TemplateChanged], wake: Callable[[], None]) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from services.scheduler.body_faults import hours_faults, part_faults, refuse
+from services.scheduler.body_faults import hours_faults, refuse
 from services.scheduler.domain import recurrence, zones
 from services.scheduler.domain.schedule import RECIPIENT, Timing, first_anywhere, next_occurrences, once
 from services.scheduler.payloads.schedules import ScheduleBody, TimingBody
+from shared.content import TYPES, content_of
 from shared.errors import FieldError
 from shared.events.values import Audience, NamedRecipient, Variant
 from shared.free_json import json_faults
@@ -52,12 +53,9 @@ def timing_of(body: TimingBody, moments: Moments) -> Timing:
 def spec_of(body: ScheduleBody, timing: Timing, number_id: str) -> dict[str, Any]:
     """What its runs are to do, but for their time and the tenant's hours: the fields of a `RunSpec` in JSON. Raises `Rejected`."""
     refuse([*_saying_faults(body), *_audience_faults(body), *hours_faults(body.hours), *_expiry_faults(body, timing)])
-    content = body.text or body.template
-    kind = body.type or "text"
+    content = None if body.template_id or body.message_id else content_of(body.type or "text", body)
     variant = Variant(
-        content=None
-        if content is None
-        else {"type": kind, kind: content.model_dump(mode="json", exclude_none=True, by_alias=True)},
+        content=content if isinstance(content, dict) else None,
         template_id=body.template_id,
         message_id=body.message_id,
         variables=body.variables,
@@ -165,12 +163,12 @@ def _zone_faults(body: TimingBody) -> Iterator[FieldError]:
 
 def _saying_faults(body: ScheduleBody) -> Iterator[FieldError]:
     given = [name for name in ("template_id", "message_id") if getattr(body, name) is not None]
-    kind = body.type or "text"
     if given:
-        for name in (*given[1:], *(name for name in ("type", "text", "template") if getattr(body, name) is not None)):
+        for name in (*given[1:], *(name for name in ("type", "context", *TYPES) if getattr(body, name) is not None)):
             yield FieldError(f"/{name}", "field.surplus", f"does not go with {given[0]}")
         return
-    yield from part_faults(kind, body.text, body.template, "")
+    content = content_of(body.type or "text", body)
+    yield from content if isinstance(content, list) else ()
 
 
 def _audience_faults(body: ScheduleBody) -> Iterator[FieldError]:

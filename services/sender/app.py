@@ -10,6 +10,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from services.sender.callbacks.app import open_callbacks
 from services.sender.caller import Caller
 from services.sender.calls import Calls
 from services.sender.clearance import Clearance
@@ -21,19 +22,26 @@ from services.sender.health import Health
 from services.sender.jobs import jobs
 from services.sender.journal import Journal
 from services.sender.limits import LimitSettings
+from services.sender.media import OwnFiles
 from services.sender.numbers import Numbers
+from services.sender.prepare import Preparation
+from services.sender.references import References
 from services.sender.routes import OperatorRoutes
 from services.sender.settings import Settings
+from services.sender.uploads import UPLOAD_SECONDS, Uploads
 from shared.auth.seal import Sealer
 from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox
 from shared.clock import SystemClock
 from shared.db.pool import check, open_pool
 from shared.http.client import open_client
+from shared.http.internal import internal
+from shared.http.routes import Access
 from shared.http.server import HttpServer
 from shared.limits.breaker import BreakerPolicy
 from shared.limits.breakers import Breakers
 from shared.limits.redis import RedisLimiter
+from shared.objects.store import open_objects
 from shared.run import Component
 from shared.telemetry.tracing import Tracing
 
@@ -71,9 +79,16 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     health = Health(breakers, limiter, clock)
     clearance = Clearance(directory, health)
     conclusions = Conclusions(directory, limiter, RetryPolicy(own.retry_attempts, own.retry_horizon_seconds), clock)
+    references = References(pool, clock)
+    objects = open_objects(settings.objects)
+    # Files take longer than messages, and have connections of their own.
+    file_session = await stack.enter_async_context(open_client(limit=16, total_seconds=UPLOAD_SECONDS))
+    uploads = Uploads(outbox, pool, file_session, objects, directory)
+    files = OwnFiles(pool, clock, uploads.wake)
+    preparation = Preparation([references], files)
     calls = Calls(
         outbox,
-        Caller(session, Journal(own.journal_folder), clearance, health, conclusions, tracing, clock),
+        Caller(session, Journal(own.journal_folder), preparation, clearance, health, conclusions, tracing, clock),
         limiter,
         clock,
         concurrency=own.concurrency,
@@ -81,12 +96,22 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         max_in_flight=own.max_in_flight,
     )
     delivery = Delivery(outbox, directory, clearance, limiter, calls, clock)
+    callbacks = await open_callbacks(
+        stack,
+        outbox,
+        pool,
+        redis,
+        Sealer(master_key),
+        settings.outside.networks,
+        clock,
+        concurrency=own.callback_concurrency,
+    )
     http = HttpServer(
         "sender",
-        OperatorRoutes(directory, health, limiter, calls).routes(),
+        (*OperatorRoutes(directory, health, limiter, calls).routes(), *callbacks.routes),
         host=settings.sender.host,
         port=settings.sender.port,
-        authenticate={},
+        authenticate={Access.INTERNAL: internal(settings.security.internal_token)},
         tracing=tracing,
         readiness={"database": lambda: check(pool)},
         title="Chasqui sender",
@@ -96,10 +121,14 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     await http.start()
     return [
         http,
-        *subscribers(bus, outbox, tracing, delivery, directory, limiter, clock),
+        *subscribers(bus, outbox, tracing, delivery, directory, limiter, clock, callbacks),
         calls,
+        references.lookups,
+        files.lookups,
+        *uploads.workers,
         health.slowing,
         *jobs(outbox, pool, own.journal_folder, own.unknown_grace_seconds),
+        *callbacks.components,
         breakers,
         outbox,
     ]

@@ -16,6 +16,7 @@ from services.sender.domain.outcome import Sent
 from services.sender.health import PROBE_SECONDS, Health
 from services.sender.journal import Journal
 from services.sender.numbers import Number
+from services.sender.prepare import Preparation, is_plain
 from services.sender.provider import call
 from services.sender.provider.interface import Request
 from services.sender.recorder import Ended
@@ -43,6 +44,7 @@ class Caller:
         self,
         session: aiohttp.ClientSession,
         journal: Journal,
+        preparation: Preparation,
         clearance: Clearance,
         health: Health,
         conclusions: Conclusions,
@@ -51,6 +53,7 @@ class Caller:
     ) -> None:
         self.journal = journal
         self._session = session
+        self._preparation = preparation
         self._clearance = clearance
         self._health = health
         self._conclusions = conclusions
@@ -63,7 +66,13 @@ class Caller:
         head = Head(job.attempt, event.tenant_id, event.traceparent, started_at, event.occurred_at)
         if (obstacle := self._clearance.obstacle(event, number, started_at)) is not None:
             return self._conclusions.blocked(number, head, obstacle)
-        request = number.route.request(job.attempt, event.to, event.content)
+        content = event.content
+        if not is_plain(content):
+            ready = await self._preparation.ready(event, number)
+            if not isinstance(ready, dict):
+                return await self._conclusions.conclude(event, number, head, ready)
+            content = ready
+        request = number.route.request(job.attempt, event.to, content)
         if not isinstance(request, Request):
             return await self._conclusions.conclude(event, number, head, request)
         if self._health.is_probing(number) and not await self._health.admit(number):
@@ -78,6 +87,8 @@ class Caller:
             span.set(message_id=event.message_id, attempt=event.attempt, outcome=type(outcome).__name__.lower())
             if not isinstance(outcome, Sent):
                 span.fail(outcome.code)
+        if not isinstance(outcome, Sent) and not is_plain(content):
+            outcome = await self._preparation.doubted(event, number, outcome)
         return await self._conclusions.conclude(event, number, head._replace(traceparent=span.traceparent or None), outcome)
 
     def give_back(self, job: Job, code: str, seconds: float = 0.0) -> Ended:

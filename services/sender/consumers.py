@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast
 
-from services.sender import inbound, numbers, reconcile
+from services.sender import inbound, numbers, reconcile, uploads
+from services.sender.callbacks.app import Callbacks
 from services.sender.deliver import Delivery
 from services.sender.numbers import Numbers
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.outbox import Outbox
 from shared.bus.subscriber import Subscriber
 from shared.clock import Clock
-from shared.events.catalogue import MessageConfirmed, MessageReceived, MessageReleased, NumberConnected
+from shared.events.catalogue import MediaStored, MessageConfirmed, MessageReceived, MessageReleased, NumberConnected, UpdateTold
 from shared.events.event import Event
 from shared.limits.limiter import Limiter
 from shared.telemetry.tracing import Tracing
@@ -26,11 +27,20 @@ CONFIRM: Final = Subscription("sender.confirm", (MessageConfirmed,), _POLICY)
 NUMBERS: Final = Subscription("sender.numbers", (NumberConnected,), _POLICY)
 # What an inbound message takes from its number's rate is of interest for seconds: one try more, then it is not counted.
 INBOUND: Final = Subscription("sender.inbound", (MessageReceived,), RetryPolicy(schedule_seconds=(1,)), max_events=1_024)
-SUBSCRIPTIONS: Final = (DELIVER, CONFIRM, NUMBERS, INBOUND)
+CALLBACKS: Final = Subscription("sender.callbacks", (UpdateTold,), _POLICY, concurrency=2)
+MEDIA: Final = Subscription("sender.media", (MediaStored,), _POLICY)
+SUBSCRIPTIONS: Final = (DELIVER, CONFIRM, NUMBERS, INBOUND, CALLBACKS, MEDIA)
 
 
 def subscribers(
-    bus: Bus, outbox: Outbox, tracing: Tracing, delivery: Delivery, directory: Numbers, limiter: Limiter, clock: Clock
+    bus: Bus,
+    outbox: Outbox,
+    tracing: Tracing,
+    delivery: Delivery,
+    directory: Numbers,
+    limiter: Limiter,
+    clock: Clock,
+    callbacks: Callbacks,
 ) -> Sequence[Subscriber]:
     """One subscriber per subscription."""
 
@@ -46,5 +56,18 @@ def subscribers(
     async def on_received(events: Sequence[Event]) -> None:
         await inbound.count(directory, limiter, cast("Sequence[MessageReceived]", events), clock.now())
 
-    handlers = ((DELIVER, on_released), (CONFIRM, on_confirmed), (NUMBERS, on_number), (INBOUND, on_received))
+    async def on_told(events: Sequence[Event]) -> None:
+        await callbacks.tell(cast("Sequence[UpdateTold]", events))
+
+    async def on_stored(events: Sequence[Event]) -> None:
+        await uploads.know(outbox, cast("Sequence[MediaStored]", events))
+
+    handlers = (
+        (DELIVER, on_released),
+        (CONFIRM, on_confirmed),
+        (NUMBERS, on_number),
+        (INBOUND, on_received),
+        (CALLBACKS, on_told),
+        (MEDIA, on_stored),
+    )
     return [Subscriber(bus, subscription, handler, tracing) for subscription, handler in handlers]

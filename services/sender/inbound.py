@@ -19,7 +19,9 @@ FRESH_SECONDS: Final = 5.0
 
 
 async def count(directory: Numbers, limiter: Limiter, received: Sequence[MessageReceived], now: datetime) -> None:
-    """Tell the limiter, in one round trip. Told twice it counts twice, which costs a moment of the rate and nothing else."""
+    """Tell the limiter, in one round trip. Told twice it counts twice, which costs a moment of the rate and nothing else. What was
+    written before the number was connected is no use of it."""
+    received = [event for event in received if not event.is_history]
     numbers = await directory.of({event.number_id for event in received})
     used: Counter[Line] = Counter()
     windows: dict[str, Window] = {}
@@ -29,8 +31,16 @@ async def count(directory: Numbers, limiter: Limiter, received: Sequence[Message
         age = max(0.0, (now - event.received_at).total_seconds())
         if (now - event.occurred_at).total_seconds() < FRESH_SECONDS:
             used[number.limits.line] += 1
-        window = number.limits.window(event.sender, DAY_SECONDS - age) if age < DAY_SECONDS else None
-        if window is not None and (window.name not in windows or windows[window.name].seconds < window.seconds):
-            windows[window.name] = window
+        for address in _answered_at(event) if age < DAY_SECONDS else ():
+            window = number.limits.window(address, DAY_SECONDS - age)
+            if window is not None and (window.name not in windows or windows[window.name].seconds < window.seconds):
+                windows[window.name] = window
     if used or windows:
         await limiter.debit(used, windows.values())
+
+
+def _answered_at(event: MessageReceived) -> tuple[str, ...]:
+    """The addresses that an answer may have; a group's message opens the group's window (groups, read 2026-11)."""
+    if event.group_id is not None:
+        return (f"group:{event.group_id}",)
+    return (event.sender,) if event.user_id in (None, event.sender) else (event.sender, event.user_id)

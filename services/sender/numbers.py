@@ -14,6 +14,7 @@ from yarl import URL
 from services.sender.limits import LimitSettings, NumberLimits, limits_of
 from services.sender.provider.interface import Address, Route
 from services.sender.provider.routes import open_route
+from services.sender.provider.upload import Place, place_of
 from services.sender.store import numbers
 from services.sender.store.numbers import Template
 from shared.auth.seal import Sealer, SealError
@@ -44,6 +45,8 @@ class Number:
     route: Route
     limits: NumberLimits
     breakers: tuple[str, str]
+    files: Place | None = None
+    """Where its files go up; None: its provider keeps none."""
 
 
 class Numbers:
@@ -155,6 +158,7 @@ class Numbers:
                 unique_users_per_day=row["unique_users_per_day"],
             ),
             (f"pn:{row['phone_number_id']}", f"host:{URL(row['provider_url']).origin()}"),
+            place_of(address, token),
         )
 
 

@@ -6,12 +6,20 @@ from pathlib import Path
 
 from pydantic import Field
 
-from shared.config import DatabaseSettings, Group, RedisSettings, SecuritySettings, ServiceSettings
+from shared.config import (
+    DatabaseSettings,
+    Group,
+    ObjectsSettings,
+    OutsideSettings,
+    RedisSettings,
+    SecuritySettings,
+    ServiceSettings,
+)
 
 
 class SenderSettings(Group):
-    host: str = Field("127.0.0.1", description="Address of the health endpoints.")
-    port: int = Field(8082, ge=0, le=65535, description="Port of the health endpoints; 0 picks a free one.")
+    host: str = Field("127.0.0.1", description="Address the sender answers the gateway and probes on.")
+    port: int = Field(8082, ge=0, le=65535, description="Port of it; 0 picks a free one.")
     concurrency: int = Field(256, ge=1, le=2_000, description="Calls to the providers at once, per process.")
     calls_per_number: int = Field(96, ge=1, le=2_000, description="Calls from one number at once, per process.")
     max_in_flight: int = Field(2_048, ge=1, le=100_000, description="Messages between claim and outcome, per process.")
@@ -37,10 +45,18 @@ class SenderSettings(Group):
     unknown_grace_seconds: float = Field(
         900, ge=1, le=604_800, description="How long a report is awaited on a message of unknown outcome."
     )
+    callback_concurrency: int = Field(
+        128,
+        ge=4,
+        le=2_000,
+        description="Posts to the tenants' callbacks at once, per process; beside the calls to the providers.",
+    )
 
 
 class Settings(ServiceSettings):
     db: DatabaseSettings = Field(default_factory=DatabaseSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     security: SecuritySettings
+    outside: OutsideSettings = Field(default_factory=OutsideSettings)
+    objects: ObjectsSettings = Field(default_factory=ObjectsSettings)
     sender: SenderSettings = Field(default_factory=SenderSettings)

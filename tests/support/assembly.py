@@ -27,7 +27,15 @@ from local.ports import free_port
 from local.welcome import connect_sandbox
 from services.gateway import tenants
 from shared.auth.keys import new_key
-from shared.config import BusSettings, HttpSettings, RedisSettings, SecuritySettings, TelemetrySettings
+from shared.config import (
+    BusSettings,
+    HttpSettings,
+    ObjectsSettings,
+    OutsideSettings,
+    RedisSettings,
+    SecuritySettings,
+    TelemetrySettings,
+)
 from shared.run import Component, run
 from tests.support.database import Database
 from tests.support.platform import Api
@@ -107,6 +115,8 @@ def _settings(
     bus, telemetry = BusSettings(url="memory://"), TelemetrySettings(log_level="debug")
     token = SecretStr(kept["internal_token"])
     security = SecuritySettings(master_key=SecretStr(kept["master_key"]), internal_token=token)
+    objects = ObjectsSettings(url=str(journal.with_name("objects")))
+    outside = OutsideSettings(allowed_networks="127.0.0.0/8,::1/128")
     gateway_url = f"http://{HOST}:{ports['gateway']}"
     return AllSettings(
         gateway=services.gateway.settings.Settings(
@@ -119,8 +129,11 @@ def _settings(
             gateway=services.gateway.settings.GatewaySettings(
                 archive_url=f"http://{HOST}:{ports['archive']}",
                 scheduler_url=f"http://{HOST}:{ports['scheduler']}",
+                sender_url=f"http://{HOST}:{ports['sender']}",
                 provider_origins=f"http://{HOST}:*",
             ),
+            objects=objects,
+            outside=outside,
         ),
         scheduler=services.scheduler.settings.Settings(
             bus=bus,
@@ -134,6 +147,8 @@ def _settings(
             redis=RedisSettings(url=redis_url),
             security=security,
             sender=services.sender.settings.SenderSettings(host=HOST, port=ports["sender"], journal_folder=journal),
+            objects=objects,
+            outside=outside,
         ),
         archive=services.archive.settings.Settings(
             bus=bus,

@@ -6,17 +6,24 @@ Limits are the provider's: WhatsApp Cloud API, messages reference, read 2026-11.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
+from services.gateway.domain.contact import parse_user_id
 from shared.errors import FieldError
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _SEPARATORS: Final = str.maketrans("", "", " -().")
 _FAR_FUTURE_YEAR: Final = 9000
 CLOCK_SKEW: Final = timedelta(seconds=1)
+GROUP: Final = "group:"
+"""Before the id of a WhatsApp group, it is the group's address."""
+_GROUP_ID: Final = re.compile(r"[A-Za-z0-9._@-]{1,128}")
+
+
+NAMED_FOR: Final = timedelta(days=7)
+"""So long, and a day more, the sender knows under which wamid a message of ours was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,34 @@ def normalized_phone(text: str) -> str | None:
     return compact if E164.fullmatch(compact) else None
 
 
+def normalized_address(text: str) -> str | None:
+    """A phone number as above, or a business-scoped user id as it is; None for what is neither."""
+    return normalized_phone(text) or parse_user_id(text)
+
+
+def is_address(text: str) -> bool:
+    """True for what a message can go to: a normalized phone number, a business-scoped user id, or a group's address."""
+    if text.startswith(GROUP):
+        return _GROUP_ID.fullmatch(text, len(GROUP)) is not None
+    return E164.fullmatch(text) is not None or parse_user_id(text) is not None
+
+
+def misaddressed(kind: str, recipient: str) -> FieldError | None:
+    """Why this type of content cannot go to that address. Source: WhatsApp Cloud API, groups, read 2026-11."""
+    if kind == "pin" and not recipient.startswith(GROUP):
+        return FieldError("/pin", "content.groups_only", "goes to groups only")
+    if kind == "interactive" and recipient.startswith(GROUP):
+        return FieldError("/interactive", "content.not_to_groups", "does not go to groups")
+    return None
+
+
+def is_forgotten(message_id: str, at: datetime) -> bool:
+    """True where, at that time, the sender may not know any more what the provider calls a message of ours: its id says when it was
+    made (UUIDv7, RFC 9562 §5.7)."""
+    seconds = (int(message_id.partition("_")[2], 32) >> 82) / 1000
+    return seconds < at.timestamp() - NAMED_FOR.total_seconds()
+
+
 def moments(scheduled_time: datetime | None, expires_at: datetime | None, now: datetime) -> Moments | FieldError:
     """The past means now; a message must have time to leave before it expires."""
     for pointer, moment in (("/scheduled_time", scheduled_time), ("/expires_at", expires_at)):
@@ -44,12 +79,3 @@ def moments(scheduled_time: datetime | None, expires_at: datetime | None, now: d
     if expires_at is not None and expires_at <= not_before:
         return FieldError("/expires_at", "time.too_early", "must lie after the moment of sending")
     return Moments(not_before, is_scheduled, expires_at)
-
-
-def content_faults(message_type: str, parts: Mapping[str, Any]) -> Iterator[FieldError]:
-    """`type` names the one part that must be there. `parts` maps each type to its part or None."""
-    for name, part in parts.items():
-        if name == message_type and part is None:
-            yield FieldError(f"/{name}", "field.missing", f"a message of type {message_type} needs it")
-        elif name != message_type and part is not None:
-            yield FieldError(f"/{name}", "field.surplus", f"does not belong to a message of type {message_type}")

@@ -36,6 +36,9 @@ class Message:
     contact_id: str | None = None
     run_id: str | None = None
     hours: Hours | None = None
+    graph: dict[str, Any] | None = None
+    """What the front door keeps of it, None for messages that came another way: `input`, the recipient as the caller wrote it, and
+    `opaque`, the caller's callback data."""
 
     def timeline(self) -> str:
         """Its first entries."""

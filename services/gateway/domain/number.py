@@ -35,7 +35,10 @@ _NEEDED: Final = {
     Provider.CLOUD_API: ("phone_number_id", "waba_id", "app_secret", "verify_token"),
     Provider.TWILIO: ("account_id",),
 }
-_SURPLUS: Final = {Provider.CLOUD_API: ("account_id",), Provider.TWILIO: ("waba_id", "app_secret", "verify_token")}
+_SURPLUS: Final = {
+    Provider.CLOUD_API: ("account_id",),
+    Provider.TWILIO: ("waba_id", "app_secret", "verify_token", "previous_secret_for"),
+}
 _NAMES: Final = {Provider.CLOUD_API: "the Cloud API", Provider.TWILIO: "Twilio"}
 
 

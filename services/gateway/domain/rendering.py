@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from shared.content import parse
 from shared.errors import FieldError
 from shared.events.values import Content
 
@@ -184,8 +185,9 @@ def missing_errors(names: Iterable[str]) -> list[FieldError]:
 
 
 def rendered_fault(content: Content) -> Fault | None:
-    """What the provider would refuse of a text or a template once its variables are filled in."""
-    if content.get("type") == "text":
+    """What the provider would refuse of a content once its variables are filled in."""
+    kind = content.get("type")
+    if kind == "text":
         body = content["text"]["body"]
         if not body.strip():
             return Fault("text.empty", "the text is empty once its variables are filled in", "/text/body")
@@ -193,12 +195,15 @@ def rendered_fault(content: Content) -> Fault | None:
             return Fault("text.too_long", f"the text has more than {MAX_TEXT} characters once filled in", "/text/body")
         return None
     if sum(map(len, _texts(content, ""))) > MAX_FILLED:
-        return Fault("content.too_large", f"the parameters have more than {MAX_FILLED} characters once filled in", "/template")
-    for index, component in enumerate(content["template"].get("components") or ()):
+        return Fault("content.too_large", f"the texts have more than {MAX_FILLED} characters once filled in", f"/{kind}")
+    for index, component in enumerate(content["template"].get("components") or ()) if kind == "template" else ():
         for place, parameter in enumerate(_dicts(component.get("parameters"))):
             if parameter.get("type") == "text" and not str(parameter.get("text", "")).strip():
                 pointer = f"/template/components/{index}/parameters/{place}/text"
                 return Fault("parameter.empty", "a parameter is empty once its variables are filled in", pointer)
+    checked = parse(content)
+    if isinstance(checked, list):
+        return Fault(checked[0].code, f"{checked[0].detail}, once its variables are filled in", checked[0].pointer)
     return None
 
 

@@ -27,6 +27,7 @@ _RETURNED: Final = frozenset({"reinstated", "unarchived"})
 _MEDIA: Final = ("image", "video", "document", "gif")
 _PLACE: Final = re.compile(r"\{\{\s*([A-Za-z0-9_]{1,64})\s*\}\}")
 _ROOT: Final = "/template/components"
+LONGEST_CODE: Final = 15
 
 
 def status_of(word: str) -> str | None:
@@ -59,17 +60,18 @@ class Shape:
     header_names: tuple[str, ...]
     body_names: tuple[str, ...]
     buttons: tuple[Button, ...]
-    cards: int
-    """Of a carousel; their own parameters are the provider's to check."""
+    of_cards: tuple[Shape, ...]
+    """Of a carousel. Cards of products are as many as the message says, each as the first."""
     has_offer: bool
     is_authentication: bool
 
     @classmethod
-    def of(cls, components: Any, parameter_format: str | None, category: str | None) -> Shape:
-        """From the provider's description."""
+    def of(cls, components: Any, parameter_format: str | None, category: str | None, *, is_outermost: bool = True) -> Shape:
+        """From the provider's description, of a template or of a card in one."""
         header, header_names, body_names = "", _places(None), _places(None)
         buttons: list[Button] = []
-        cards, has_offer = 0, False
+        of_cards: tuple[Shape, ...] = ()
+        has_offer = False
         for component in _dicts(components):
             match str(component.get("type", "")).lower():
                 case "header":
@@ -80,7 +82,10 @@ class Shape:
                 case "buttons":
                     buttons = [_button(button) for button in _dicts(component.get("buttons"))]
                 case "carousel":
-                    cards = len(_dicts(component.get("cards")))
+                    cards = _dicts(component.get("cards")) if is_outermost else []
+                    of_cards = tuple(
+                        cls.of(card.get("components"), parameter_format, category, is_outermost=False) for card in cards
+                    )
                 case "limited_time_offer":
                     offer = component.get("limited_time_offer")
                     has_offer = isinstance(offer, dict) and offer.get("has_expiration") is True
@@ -90,16 +95,16 @@ class Shape:
             header_names,
             body_names,
             tuple(buttons),
-            cards,
+            of_cards,
             has_offer,
             (category or "").lower() == "authentication",
         )
 
-    def faults(self, given: Any) -> Iterator[FieldError]:
+    def faults(self, given: Any, root: str = _ROOT) -> Iterator[FieldError]:
         """What the provider would refuse of the `components` of a message, each with the pointer to its place there."""
         seen: dict[str, None] = {}
         for index, component in enumerate(_dicts(given)):
-            place, kind = f"{_ROOT}/{index}", str(component.get("type", "")).lower()
+            place, kind = f"{root}/{index}", str(component.get("type", "")).lower()
             parameters = component.get("parameters")
             if parameters is not None and not _are_dicts(parameters):
                 yield FieldError(f"{place}/parameters", "template.parameter_type", "must be an array of objects")
@@ -110,7 +115,9 @@ class Shape:
                 continue
             seen[name] = None
             yield from self._component_faults(kind, component, _dicts(parameters), place)
-        yield from self._absent(seen)
+        yield from self._absent(seen, root)
+        if self.is_authentication:
+            yield from _code_faults(_dicts(given), root)
 
     def _component_faults(
         self, kind: str, component: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]], place: str
@@ -128,12 +135,31 @@ class Shape:
                 yield from self._text_faults("body", self.body_names, parameters, where)
             case "button":
                 yield from self._button_faults(component, parameters, place)
-            case "carousel" if not self.cards:
+            case "carousel" if not self.of_cards:
                 yield FieldError(place, "template.component_unknown", "the template has no carousel")
-            case "limited_time_offer" | "carousel" | "tap_target_configuration":
+            case "carousel":
+                yield from self._card_faults(component.get("cards"), f"{place}/cards")
+            case "limited_time_offer" if not self.has_offer:
+                yield FieldError(place, "template.component_unknown", "the template has no offer that expires")
+            case "limited_time_offer" | "tap_target_configuration":
                 pass
             case _:
                 yield FieldError(f"{place}/type", "template.component_unknown", "is no component that takes parameters")
+
+    def _card_faults(self, given: Any, where: str) -> Iterator[FieldError]:
+        """Of a carousel's cards, each as the template has it under its `card_index`."""
+        cards = _dicts(given)
+        is_of_products = self.of_cards[0].header == "product"
+        if not is_of_products and len(cards) != len(self.of_cards):
+            detail = f"the template's carousel has {len(self.of_cards)} cards, {len(cards)} given"
+            yield FieldError(where, "template.parameter_count", detail)
+        for place, card in enumerate(cards):
+            index = 0 if is_of_products else card.get("card_index")
+            if isinstance(index, int) and 0 <= index < len(self.of_cards):
+                yield from self.of_cards[index].faults(card.get("components"), f"{where}/{place}/components")
+            else:
+                detail = f"the template's cards are numbered from 0 to {len(self.of_cards) - 1}"
+                yield FieldError(f"{where}/{place}/card_index", "template.card_unknown", detail)
 
     def _text_faults(
         self, name: str, wanted: Sequence[str], parameters: Sequence[Mapping[str, Any]], where: str
@@ -144,8 +170,9 @@ class Shape:
         given: set[str] = set()
         for place, parameter in enumerate(parameters):
             kind = parameter.get("type")
-            if kind not in ("text", "currency", "date_time"):
-                yield FieldError(f"{where}/{place}/type", "template.parameter_type", "must be text, currency or date_time")
+            if kind not in ("text", "currency", "date_time", "group_id"):
+                detail = "must be text, currency, date_time or group_id"
+                yield FieldError(f"{where}/{place}/type", "template.parameter_type", detail)
             elif kind == "text" and not isinstance(parameter.get("text"), str):
                 yield FieldError(f"{where}/{place}/text", "template.parameter_type", "must be a text")
             label = parameter.get("parameter_name")
@@ -179,26 +206,26 @@ class Shape:
                 if parameter.get("type") != wanted or not isinstance(parameter.get(wanted), str):
                     yield FieldError(f"{place}/parameters/0", "template.parameter_type", f"must be of type {wanted}")
 
-    def _absent(self, seen: Mapping[str, None]) -> Iterator[FieldError]:
+    def _absent(self, seen: Mapping[str, None], root: str) -> Iterator[FieldError]:
         """Components that the template cannot do without."""
         if "body" not in seen and self.body_names:
-            yield _count("body", len(self.body_names), 0, _ROOT)
+            yield _count("body", len(self.body_names), 0, root)
         if "header" not in seen and (self.header_names or self.header not in ("", "text")):
-            yield _count("header", len(self.header_names) or 1, 0, _ROOT)
+            yield _count("header", len(self.header_names) or 1, 0, root)
         for index, button in enumerate(self.buttons):
             if button.needs and not any(_index(name[7:]) == index for name in seen if name.startswith("button ")):
                 detail = f"button {index} ({button.sub_type}) takes 1 parameter, none is given"
-                yield FieldError(_ROOT, "template.parameter_count", detail)
-        if self.cards and "carousel" not in seen:
-            yield FieldError(_ROOT, "template.parameter_count", f"the carousel's {self.cards} cards are missing")
+                yield FieldError(root, "template.parameter_count", detail)
+        if self.of_cards and "carousel" not in seen:
+            yield FieldError(root, "template.parameter_count", f"the carousel's {len(self.of_cards)} cards are missing")
         if self.has_offer and "limited_time_offer" not in seen:
-            yield FieldError(_ROOT, "template.parameter_count", "the limited time offer's expiration is missing")
+            yield FieldError(root, "template.parameter_count", "the limited time offer's expiration is missing")
 
     def content(self, name: str, language: str) -> Content | None:
         """A message of this template whose parameters are variables: the body's and the header's by their
         own names (a numbered header's is `header_1`), its media's link `header_link`, what a button needs `button_0`, `button_1` …
         With the category `authentication` the button gets the body's code. None where it takes more than texts and links."""
-        if self.cards or self.has_offer or self.header in ("location", "product"):
+        if self.of_cards or self.has_offer or self.header in ("location", "product"):
             return None
         if any(button.needs and button.sub_type not in ("url", "copy_code") for button in self.buttons):
             return None
@@ -239,6 +266,20 @@ def _header_faults(wanted: str, parameter: Mapping[str, Any], place: str) -> Ite
         yield FieldError(f"{place}/{wanted}", "template.parameter_type", "must be an object")
     elif wanted in _MEDIA and (value.get("id") is None) == (value.get("link") is None):
         yield FieldError(f"{place}/{wanted}", "template.parameter_type", "needs exactly one of id and link")
+
+
+def _code_faults(components: Sequence[Mapping[str, Any]], root: str) -> Iterator[FieldError]:
+    """Of an authentication template: the button copies the code that the body shows, of 15 characters at most."""
+    codes: dict[str, tuple[str, str]] = {}
+    for index, component in enumerate(components):
+        kind, parameters = str(component.get("type", "")).lower(), _dicts(component.get("parameters"))
+        if kind in ("body", "button") and parameters and isinstance(code := parameters[0].get("text"), str):
+            codes.setdefault(kind, (code, f"{root}/{index}/parameters/0/text"))
+    for code, pointer in codes.values():
+        if len(code) > LONGEST_CODE and "{{" not in code:
+            yield FieldError(pointer, "template.code_too_long", f"a code has {LONGEST_CODE} characters at most")
+    if len(codes) == 2 and codes["body"][0] != codes["button"][0]:
+        yield FieldError(codes["button"][1], "template.code_differs", "must be the code that the body has")
 
 
 def _count(name: str, wanted: int, given: int, pointer: str) -> FieldError:

@@ -6,8 +6,8 @@ template_category_update, read 2026-11. They are told apart by their members: a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from services.gateway.domain.template import status_of
@@ -15,7 +15,6 @@ from services.gateway.domain.template import status_of
 _LONGEST_NAME: Final = 512
 _LONGEST_WORD: Final = 64
 _LONGEST_ID: Final = 32
-_LATEST: Final = 4_102_444_800  # the year 2100
 _LARGEST_ID: Final = 2**63
 
 
@@ -34,29 +33,16 @@ class Notice(NamedTuple):
 
 
 def is_notice(value: Mapping[str, Any]) -> bool:
-    """True where a change is about a template's status, quality or category, so that `notices` reads it."""
+    """True where a change is about a template's status, quality or category, so that `notice` reads it."""
     if _word(value, "message_template_name", _LONGEST_NAME) is None or _word(value, "message_template_language") is None:
         return False
     return any(_word(value, name) is not None for name in ("event", "new_quality_score", "new_category"))
 
 
-def notices(payload: Any) -> Iterator[Notice]:
-    """All of a payload. What cannot be read costs itself only."""
-    entries = payload.get("entry") if isinstance(payload, dict) else None
-    for entry in entries if isinstance(entries, list) else ():
-        changes = entry.get("changes") if isinstance(entry, dict) else None
-        for change in changes if isinstance(changes, list) else ():
-            value = change.get("value") if isinstance(change, dict) else None
-            if isinstance(value, dict) and is_notice(value):
-                notice = _notice(entry, value)
-                if notice is not None:
-                    yield notice
-
-
-def _notice(entry: Mapping[str, Any], value: Mapping[str, Any]) -> Notice | None:
-    account_id, language = _word(entry, "id"), _word(value, "message_template_language")
-    name = _word(value, "message_template_name", _LONGEST_NAME)
-    if account_id is None or name is None or language is None:
+def notice(account_id: str, value: Mapping[str, Any], at: datetime | None) -> Notice | None:
+    """What a change tells of an account's template at that moment, where it `is_notice`; None where there is no account."""
+    name, language = _word(value, "message_template_name", _LONGEST_NAME), _word(value, "message_template_language")
+    if not account_id or name is None or language is None:
         return None
     event, reason = _word(value, "event"), _word(value, "reason")
     return Notice(
@@ -68,7 +54,7 @@ def _notice(entry: Mapping[str, Any], value: Mapping[str, Any]) -> Notice | None
         _lower(_word(value, "new_category") or _word(value, "message_template_category")),
         _lower(_word(value, "new_quality_score")),
         None if reason in (None, "NONE") else reason,
-        _time(entry.get("time")),
+        at,
     )
 
 
@@ -86,9 +72,3 @@ def _identifier(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_ID:
         return str(value)
     return value if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_ID else None
-
-
-def _time(value: Any) -> datetime | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _LATEST:
-        return datetime.fromtimestamp(value, UTC)
-    return None

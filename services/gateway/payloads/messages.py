@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AwareDatetime, ConfigDict, Field, RootModel, StringConstraints
+from pydantic import AwareDatetime, ConfigDict, Field, RootModel, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
-from services.gateway.domain import admission
 from services.gateway.domain.status import Status
 from services.gateway.payloads.pages import PageQuery
-from shared.errors import FieldError
+from shared.content import BEYOND_TEXT, ContentType, Parts
 from shared.events.values import OnUnknown
-from shared.free_json import json_faults
-from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, TemplatePart, TextPart, Variables
+from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, Variables
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
 
 BATCH_LIMIT: Final = 10_000
 
 
-Phone = Annotated[str, StringConstraints(max_length=40)]
+Address = Annotated[str, StringConstraints(max_length=150)]
+GroupId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._@-]{1,128}$")]
 
 
-class MessageContent(Body):
+class MessageContent(Parts):
     """What a message says, in the Cloud API's own shape."""
 
-    type: Literal["text", "template"]
-    text: TextPart | None = None
-    template: TemplatePart | None = None
+    type: ContentType
 
 
-class ContactTo(Body):
-    """Somebody in your contacts."""
+class NamedTo(Body):
+    """Somebody in your contacts, or a WhatsApp group."""
 
-    contact_id: str = Field(pattern=r"^ctc_[0-9a-v]{26}$")
+    contact_id: str | None = Field(None, pattern=r"^ctc_[0-9a-v]{26}$")
+    whatsapp_group: GroupId | None = Field(None, description="The group's id.")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.contact_id is None) == (self.whatsapp_group is None):
+            raise PydanticCustomError("recipient.one_of", "needs exactly one of contact_id and whatsapp_group")
+        return self
 
 
 class NeededConsent(StrEnum):
@@ -43,18 +47,18 @@ class NeededConsent(StrEnum):
     NOT_REQUIRED = "not_required"
 
 
-class SendMessage(Body):
+class SendMessage(Parts):
     """One message. Its content has the Cloud API's own shape, or is a template of yours: `template_id` and `variables`."""
 
-    to: Personal[Phone] | ContactTo = Field(
-        description="Phone number with country code, or a contact that has one.", examples=["+15551234567"]
+    to: Personal[Address] | NamedTo = Field(
+        description="Phone number with country code, a business-scoped user id (`US.…`), a contact that has one of them, or a "
+        "WhatsApp group.",
+        examples=["+15551234567"],
     )
     from_: str | None = Field(
         None, alias="from", max_length=40, description="Number id; may be left out where the tenant has one number."
     )
-    type: Literal["text", "template"] = Field("text", description="Names the part that is there.")
-    text: TextPart | None = None
-    template: TemplatePart | None = None
+    type: ContentType = Field("text", description="Names the part that is there.")
     template_id: str | None = Field(
         None, pattern=r"^tpl_[0-9a-v]{26}$", description="A template of yours; instead of `type` and the part that it names."
     )
@@ -79,14 +83,18 @@ class SendMessage(Body):
     @property
     def is_small(self) -> bool:
         """True where the limits of its fields keep its shortest form below 64 KiB."""
-        return self.template is None and self.metadata is None and self.variables is None
+        return self.metadata is None and self.variables is None and BEYOND_TEXT.isdisjoint(self.model_fields_set)
 
+    @property
+    def is_plain_text(self) -> bool:
+        """True where it says a text and names nothing that has to be looked up or put together, as most do."""
+        return self.type == "text" and self.variables is None and BEYOND_TEXT.isdisjoint(self.model_fields_set)
 
-def content_faults(body: MessageContent | SendMessage) -> Iterator[FieldError]:
-    """What is wrong with a content whose fields are right each by itself."""
-    yield from admission.content_faults(body.type, {"text": body.text, "template": body.template})
-    if body.template is not None and body.template.components is not None:
-        yield from json_faults(body.template.components, "/template/components")
+    @property
+    def names_message(self) -> str | None:
+        """The message that it answers, reacts to or pins."""
+        part = self.context or self.reaction or self.pin
+        return None if part is None else part.message_id
 
 
 class MessageBatch(RootModel[Annotated[list[SendMessage], Field(min_length=1, max_length=BATCH_LIMIT)]]):
@@ -178,7 +186,11 @@ class MessageQuery(PageQuery):
     """Where fewer messages fit than `limit`, a page may hold fewer and still have a `next_cursor`."""
 
     status: Status | None = None
-    to: Personal[str] | None = Field(None, max_length=40, description="Phone number; the plus sign may be left out.")
+    to: Personal[str] | None = Field(
+        None,
+        max_length=150,
+        description="Phone number, of which the plus sign may be left out; user id; `group:` and a group's id.",
+    )
     from_: str | None = Field(None, alias="from", max_length=40, description="Number id.")
     reference: str | None = Field(None, max_length=255)
     run_id: str | None = Field(None, max_length=40, description="Of one run of a schedule or of a campaign.")

@@ -81,7 +81,16 @@ class ChangeNumber(Body):
     access_token: HeaderSecret | None = Field(
         None, min_length=1, max_length=2_000, description="A new one ends a pause that the provider has caused."
     )
-    app_secret: SecretStr | None = Field(None, min_length=1, max_length=500)
+    app_secret: SecretStr | None = Field(
+        None, min_length=1, max_length=500, description="The former one goes on to be valid for `previous_secret_for` seconds."
+    )
+    previous_secret_for: int | None = Field(
+        None,
+        ge=0,
+        le=2_592_000,
+        description="How long the app secret before the present one is valid too, in seconds from now; 0 drops it at once. "
+        "A day where `app_secret` comes without it. It can come alone.",
+    )
     verify_token: SecretStr | None = Field(None, min_length=1, max_length=500)
     provider_url: ProviderUrl | None = Field(None, description="A new place needs `access_token` too.")
     messages_per_second: PerSecond | None = None
@@ -106,6 +115,21 @@ class Pause(Model):
     at: AwareDatetime
 
 
+class Health(Model):
+    """What WhatsApp's webhooks have said of a number, in its own words; null where they have not said it."""
+
+    quality: str | None = Field(None, description="`red` while WhatsApp has flagged the number for its low quality.")
+    messaging_limit: str | None = Field(None, examples=["TIER_2K"], description="Users written to first, in 24 hours.")
+    throughput: str | None = Field(None, description="`high`: up to 1,000 messages a second.")
+    verified_name: str | None = Field(None, description="What people see, once it is approved.")
+    name_status: str | None = Field(None, examples=["approved"], description="What became of the name last asked for.")
+    standing: str | None = Field(
+        None,
+        description="`disabled`, `deleted`, `restricted`: the account cannot send, so the number is paused; `good`: it can.",
+    )
+    told_at: AwareDatetime = Field(description="When the latest of these was said.")
+
+
 class NumberStatus(StrEnum):
     ACTIVE = "active"
     PAUSED = "paused"
@@ -126,8 +150,12 @@ class NumberView(Model):
     portfolio_id: str | None = None
     unique_users_per_day: int | None = None
     window_policy: WindowPolicy
+    previous_app_secret_until: AwareDatetime | None = Field(
+        None, description="Until then webhooks may be signed with the former app secret too; null: with the present one only."
+    )
     status: NumberStatus
     paused: Pause | None = None
+    health: Health | None = Field(None, description="Null: WhatsApp's webhooks have said nothing of the number yet.")
     created_at: AwareDatetime
 
 

@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 from services.gateway.domain.rendering import MALFORMED, NAME_PATTERN, is_well_formed
 from services.gateway.payloads.messages import MessageContent
 from services.gateway.payloads.pages import PageQuery
-from shared.http.bodies import Body, TemplatePart, TextPart, VariableValue
+from shared.content import ContentType, Parts
+from shared.http.bodies import Body, VariableValue
 from shared.personal import Model, Personal
 
 VariableName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -122,7 +123,7 @@ class TemplateSyncView(Model):
 class ContentBody(MessageContent):
     """Content in the Cloud API's own shape. `{{name}}` in its texts is a variable."""
 
-    type: Literal["text", "template"] = Field("text", description="Names the part that is there.")
+    type: ContentType = Field("text", description="Names the part that is there.")
 
 
 class CreateDraft(ContentBody):
@@ -131,13 +132,11 @@ class CreateDraft(ContentBody):
     name: str | None = Field(None, max_length=255, description="For those who look for it.")
 
 
-class ChangeDraft(Body):
-    """What is left out stays as it is; `type`, `text` and `template` are replaced together."""
+class ChangeDraft(Parts):
+    """What is left out stays as it is; `type`, the part that it names and `context` are replaced together."""
 
     name: str | None = Field(None, max_length=255)
-    type: Literal["text", "template"] | None = None
-    text: TextPart | None = None
-    template: TemplatePart | None = None
+    type: ContentType | None = None
 
 
 class DraftView(Model):

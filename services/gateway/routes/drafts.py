@@ -16,6 +16,7 @@ from services.gateway.render import content_of
 from services.gateway.store import templates as store
 from services.gateway.templates import parameter_faults, shapes, template_named
 from shared.bus.outbox import Outbox, Unit
+from shared.content import TYPES
 from shared.db.pool import Pool
 from shared.errors import FieldError, Rejected
 from shared.events.values import Content
@@ -29,7 +30,7 @@ from shared.ids import TenantId, is_id, new_id
 TAG: Final = "Drafts"
 BODY_LIMIT: Final = 64 * 1024
 _ID: Final = "{draft_id:drf_[0-9a-v]{26}}"
-_CONTENT: Final = {"type", "text", "template"}
+_CONTENT: Final = {"type", "context", *TYPES}
 
 
 class DraftRoutes:
@@ -94,7 +95,8 @@ class DraftRoutes:
                 raise _unknown()
             content = orjson.loads(row["content"])
             if body.model_fields_set & _CONTENT:
-                wanted = ContentBody(type=body.type or content["type"], text=body.text, template=body.template)
+                parts = {name: getattr(body, name) for name in (*TYPES, "context")}
+                wanted = ContentBody(type=body.type or content["type"], **parts)
                 content = await _admitted(unit, tenant_id, wanted)
             name = body.name if "name" in body.model_fields_set else row["name"]
             return 200, json_bytes(_view(await store.update_draft(unit.connection, row, name, content)))

@@ -219,14 +219,14 @@ def _tenant(request: web.Request) -> TenantId:
 
 
 def _recipient(given: str | None) -> str | None:
-    """The phone number of a query, where a plus sign that nobody has encoded is a blank. Raises `Rejected` 422."""
+    """The address of a query: of a phone number, where a plus sign that nobody has encoded is a blank. Raises `Rejected` 422."""
     if given is None:
         return None
-    phone = admission.normalized_phone(f"+{given.strip().removeprefix('+')}")
-    if phone is None:
-        fault = FieldError("/to", "phone.invalid", "must be a phone number with country code, 7 to 15 digits")
+    address = given if admission.is_address(given) else admission.normalized_phone(f"+{given.strip().removeprefix('+')}")
+    if address is None:
+        fault = FieldError("/to", "phone.invalid", "must be a phone number with country code, 7 to 15 digits, or a user id")
         raise Rejected("request.invalid", f"{fault.pointer} {fault.detail}.", errors=[fault])
-    return phone
+    return address
 
 
 def _unknown() -> Rejected:

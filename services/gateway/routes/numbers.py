@@ -13,6 +13,7 @@ from services.gateway.numbers import NumberDirectory
 from services.gateway.payloads.numbers import (
     ChangeNumber,
     ConnectNumber,
+    Health,
     NumberPage,
     NumberStatus,
     NumberView,
@@ -20,9 +21,10 @@ from services.gateway.payloads.numbers import (
     PauseNumber,
 )
 from services.gateway.payloads.pages import PageQuery
+from services.gateway.store import news
 from services.gateway.store import numbers as store
 from shared.bus.outbox import Outbox, Unit
-from shared.db.pool import Pool
+from shared.db.pool import Connection, Pool
 from shared.errors import Rejected
 from shared.events.values import Profile, Provider, WindowPolicy
 from shared.http.problem import Problem
@@ -56,7 +58,8 @@ class NumberRoutes:
                 request=ConnectNumber,
                 responses={201: NumberView, 409: Problem},
                 idempotent=True,
-                description="With the Cloud API, point the number's webhook at /api/webhooks/whatsapp with the same verify token. "
+                description="With the Cloud API, point the number's webhook at /api/webhooks/whatsapp, or at "
+                "/api/webhooks/whatsapp/{its id}, with the same verify token. "
                 "Twilio is told with each message where to report: at `callback_url`.",
                 request_examples={
                     "cloud_api": {
@@ -118,7 +121,7 @@ class NumberRoutes:
         async def effect(unit: Unit) -> tuple[int, bytes]:
             row = await self._connections.connect(unit, tenant_id, body)
             self._directory.forget(tenant_id, row["phone_number_id"])
-            return 201, json_bytes(self._view(row))
+            return 201, json_bytes(await self._shown(unit.connection, row))
 
         return await once(self._outbox, request, data, effect)
 
@@ -130,7 +133,7 @@ class NumberRoutes:
         async def effect(unit: Unit) -> tuple[int, bytes]:
             row = await self._connections.change(unit, tenant_id, request.match_info["number_id"], body)
             self._directory.forget(tenant_id, row["phone_number_id"])
-            return 200, json_bytes(self._view(row))
+            return 200, json_bytes(await self._shown(unit.connection, row))
 
         return await once(self._outbox, request, data, effect)
 
@@ -142,7 +145,7 @@ class NumberRoutes:
             row = await self._connections.pause(
                 unit, TenantId(request[TENANT_ID]), request.match_info["number_id"], body.reason
             )
-            return 200, json_bytes(self._view(row))
+            return 200, json_bytes(await self._shown(unit.connection, row))
 
         return await once(self._outbox, request, data, effect)
 
@@ -151,7 +154,7 @@ class NumberRoutes:
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
             row = await self._connections.resume(unit, TenantId(request[TENANT_ID]), request.match_info["number_id"])
-            return 200, json_bytes(self._view(row))
+            return 200, json_bytes(await self._shown(unit.connection, row))
 
         return await once(self._outbox, request, data, effect)
 
@@ -162,15 +165,27 @@ class NumberRoutes:
         rows = await store.page(self._pool, TenantId(request[TENANT_ID]), after=query.cursor, limit=query.limit + 1)
         page = rows[: query.limit]
         more = page[-1]["id"] if len(rows) > query.limit else None
-        return json_response(NumberPage(data=[self._view(row) for row in page], next_cursor=more))
+        views = await self._views(self._pool, TenantId(request[TENANT_ID]), page)
+        return json_response(NumberPage(data=[*views], next_cursor=more))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         row = await store.find(self._pool, TenantId(request[TENANT_ID]), request.match_info["number_id"])
         if row is None:
             raise Rejected("number.unknown", "There is no such number.", 404)
-        return json_response(self._view(row))
+        return json_response(await self._shown(self._pool, row))
 
-    def _view(self, row: asyncpg.Record) -> NumberView:
+    async def _shown(self, connection: Connection | Pool, row: asyncpg.Record) -> NumberView:
+        return (await self._views(connection, TenantId(row["tenant_id"]), [row]))[0]
+
+    async def _views(
+        self, connection: Connection | Pool, tenant_id: TenantId, rows: Sequence[asyncpg.Record]
+    ) -> Sequence[NumberView]:
+        words: dict[str, list[asyncpg.Record]] = {}
+        for word in await news.health(connection, tenant_id, [row["id"] for row in rows]):
+            words.setdefault(word["number_id"], []).append(word)
+        return [self._view(row, words.get(row["id"], [])) for row in rows]
+
+    def _view(self, row: asyncpg.Record, words: Sequence[asyncpg.Record]) -> NumberView:
         is_twilio = row["provider"] == Provider.TWILIO
         code = row["paused_code"]
         return NumberView(
@@ -188,7 +203,14 @@ class NumberRoutes:
             portfolio_id=row["portfolio_id"],
             unique_users_per_day=row["unique_users_per_day"],
             window_policy=WindowPolicy(row["window_policy"]),
+            previous_app_secret_until=self._connections.previous_secret_until(row),
             status=NumberStatus(row["status"]),
             paused=None if code is None else Pause(code=code, detail=row["paused_detail"], at=row["paused_at"]),
+            health=_health(words),
             created_at=row["created_at"],
         )
+
+
+def _health(words: Sequence[asyncpg.Record]) -> Health | None:
+    said = {word["aspect"]: word["value"] for word in words}
+    return Health(**said, told_at=max(word["told_at"] for word in words)) if words else None

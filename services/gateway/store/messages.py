@@ -46,6 +46,7 @@ async def insert(connection: Connection, messages: Iterable[Message]) -> None:
 _COLUMNS: Final = (
     "id", "tenant_id", "number_id", "recipient", "content", "tier", "status", "status_rank", "scheduled_at", "expires_at",
     "on_unknown", "reference", "metadata", "traceparent", "created_at", "updated_at", "timeline", "run_id", "contact_id",
+    "graph",
 )  # fmt: skip
 
 
@@ -70,6 +71,7 @@ def _record(message: Message) -> tuple[object, ...]:
         message.timeline(),
         message.run_id,
         message.contact_id,
+        None if message.graph is None else orjson.dumps(message.graph).decode(),
     )
 
 

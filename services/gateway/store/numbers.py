@@ -21,7 +21,9 @@ SELECT_NUMBER: Final = sql["select_number"]
 SELECT_NUMBERS_BY_PROVIDER_ID: Final = sql["select_numbers_by_provider_id"]
 SELECT_NUMBERS_BY_ACCOUNT: Final = sql["select_numbers_by_account"]
 SELECT_NUMBER_CALLED_BACK: Final = sql["select_number_called_back"]
+SELECT_NUMBERS_THAT_SIGN: Final = sql["select_numbers_that_sign"]
 VERIFY_TOKEN_KNOWN: Final = sql["verify_token_known"]
+VERIFY_TOKEN_OF: Final = sql["verify_token_of"]
 
 
 CHANGEABLE: Final = (
@@ -40,6 +42,8 @@ CHANGEABLE: Final = (
     "paused_code",
     "paused_detail",
     "paused_at",
+    "sealed_previous_app_secret",
+    "previous_app_secret_until",
 )
 """As `update_number` lists them."""
 
@@ -87,6 +91,16 @@ async def of_callback(pool: Pool, number_id: str, provider: str) -> list[asyncpg
     return await pool.fetch(SELECT_NUMBER_CALLED_BACK, number_id, provider)
 
 
+async def that_sign(pool: Pool, *, limit: int) -> list[asyncpg.Record]:
+    """Numbers whose secrets sign webhooks, whosever they are, oldest first; for webhooks only."""
+    return await pool.fetch(SELECT_NUMBERS_THAT_SIGN, limit)
+
+
 async def verify_token_known(pool: Pool, digest: bytes) -> bool:
     """True where some number was connected with that verify token."""
     return bool(await pool.fetchval(VERIFY_TOKEN_KNOWN, digest))
+
+
+async def verify_token_of(pool: Pool, number_id: str, digest: bytes) -> bool:
+    """True where the number was connected with that verify token."""
+    return bool(await pool.fetchval(VERIFY_TOKEN_OF, number_id, digest))

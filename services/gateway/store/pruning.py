@@ -12,6 +12,7 @@ from shared.db.queries import Queries
 sql = Queries(Path(__file__).with_name("queries.sql"))
 PRUNE_INBOUND: Final = sql["prune_inbound"]
 PRUNE_QUARANTINED: Final = sql["prune_quarantined"]
+FORGET_PREVIOUS_SECRETS: Final = sql["forget_previous_secrets"]
 
 
 async def prune(pool: Pool, query: str, *, age: timedelta, limit: int) -> bool:

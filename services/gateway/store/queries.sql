@@ -37,7 +37,8 @@ SELECT * FROM numbers WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 UPDATE numbers
 SET revision = revision + 1, display_number = $3, provider_url = $4, messages_per_second = $5, profile = $6, calls_per_hour = $7,
     portfolio_id = $8, unique_users_per_day = $9, window_policy = $10, sealed_access_token = $11, sealed_app_secret = $12,
-    verify_token_digest = $13, status = $14, paused_code = $15, paused_detail = $16, paused_at = $17
+    verify_token_digest = $13, status = $14, paused_code = $15, paused_detail = $16, paused_at = $17,
+    sealed_previous_app_secret = $18, previous_app_secret_until = $19
 WHERE tenant_id = $1 AND id = $2
 RETURNING *
 
@@ -51,25 +52,42 @@ SELECT * FROM numbers WHERE tenant_id = $1 AND id = $2
 
 -- name: select_numbers_by_provider_id
 -- Takes phone number ids; returns the numbers, whosever they are.
-SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers WHERE phone_number_id = ANY($1::text[])
+SELECT id, tenant_id, phone_number_id, waba_id, sealed_app_secret, sealed_previous_app_secret, previous_app_secret_until
+FROM numbers WHERE phone_number_id = ANY($1::text[])
 
 -- name: select_numbers_by_account
 -- Takes WABA ids; returns their numbers, whosever they are.
-SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers
-WHERE waba_id = ANY($1::text[]) AND provider = 'cloud_api' ORDER BY id
+SELECT id, tenant_id, phone_number_id, waba_id, sealed_app_secret, sealed_previous_app_secret, previous_app_secret_until
+FROM numbers WHERE waba_id = ANY($1::text[]) AND provider = 'cloud_api' ORDER BY id
+
+-- name: select_numbers_that_sign
+-- Takes a limit; returns numbers whose secrets sign webhooks, whosever they are, oldest first.
+SELECT id, tenant_id, phone_number_id, waba_id, sealed_app_secret, sealed_previous_app_secret, previous_app_secret_until
+FROM numbers WHERE provider = 'cloud_api' ORDER BY id LIMIT $1
 
 -- name: select_number_called_back
 -- Takes a number id that a callback names, and the provider; returns the number, whosever it is.
-SELECT id, tenant_id, phone_number_id, sealed_app_secret FROM numbers WHERE id = $1 AND provider = $2
+SELECT id, tenant_id, phone_number_id, waba_id, sealed_app_secret, sealed_previous_app_secret, previous_app_secret_until
+FROM numbers WHERE id = $1 AND provider = $2
 
 -- name: verify_token_known
 -- Takes a digest; true where a number has that verify token.
 SELECT EXISTS (SELECT FROM numbers WHERE verify_token_digest = $1)
 
+-- name: verify_token_of
+-- Takes a number id and a digest; true where the number has that verify token.
+SELECT EXISTS (SELECT FROM numbers WHERE id = $1 AND verify_token_digest = $2)
+
+-- name: forget_previous_secrets
+-- Takes an age and a limit; forgets former app secrets that have not been valid for longer than that.
+UPDATE numbers SET sealed_previous_app_secret = NULL, previous_app_secret_until = NULL WHERE id = ANY (ARRAY(
+    SELECT id FROM numbers WHERE previous_app_secret_until < now() - $1::interval LIMIT $2
+))
+
 -- name: lock_messages
 -- Takes an array of [tenant, message id]; locks the rows in one order, so that two batches never wait for each other; returns where
 -- they stand. The array is JSON, here and below, because asyncpg takes three times as long over arrays of PostgreSQL's.
-SELECT tenant_id, messages.id, number_id, run_id, traceparent, status, wamid, error_code, error_detail, updated_at, timeline
+SELECT tenant_id, messages.id, number_id, run_id, traceparent, status, wamid, error_code, error_detail, updated_at, timeline, graph
 FROM messages
 JOIN (SELECT key->>0 AS tenant_id, key->>1 AS id FROM jsonb_array_elements($1::jsonb) AS key) AS t USING (tenant_id, id)
 ORDER BY tenant_id, messages.id FOR UPDATE OF messages
@@ -97,10 +115,10 @@ SELECT * FROM messages WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $
 -- name: insert_new_messages
 -- Takes an array of messages, each with all columns that are written at first; returns tenant and id of those that are new.
 INSERT INTO messages (id, tenant_id, number_id, recipient, content, tier, status, status_rank, scheduled_at, expires_at, on_unknown,
-                      reference, metadata, traceparent, created_at, updated_at, timeline, run_id, contact_id)
+                      reference, metadata, traceparent, created_at, updated_at, timeline, run_id, contact_id, graph)
 SELECT m->>0, m->>1, m->>2, m->>3, (m->>4)::jsonb, (m->>5)::smallint, m->>6, (m->>7)::smallint, (m->>8)::timestamptz,
        (m->>9)::timestamptz, m->>10, m->>11, (m->>12)::jsonb, m->>13, (m->>14)::timestamptz, (m->>15)::timestamptz, m->>16, m->>17,
-       m->>18
+       m->>18, (m->>19)::jsonb
 FROM jsonb_array_elements($1::jsonb) AS t (m) ORDER BY m->>1, m->>0
 ON CONFLICT DO NOTHING
 RETURNING tenant_id, id
@@ -137,8 +155,18 @@ SELECT * FROM (
 WHERE fits OR place = $4 ORDER BY id DESC LIMIT $3
 
 -- name: insert_webhooks
--- Takes tenants, bodies as they are kept, their lengths and trace contexts as arrays.
-INSERT INTO webhooks (tenant_id, body, length, traceparent) SELECT * FROM unnest($1::text[], $2::bytea[], $3::integer[], $4::text[])
+-- Takes tenants, bodies as they are kept, their lengths and trace contexts as arrays, and the reason for which what is nobody's is set
+-- aside at once.
+INSERT INTO webhooks (tenant_id, body, length, traceparent, quarantined)
+SELECT *, CASE WHEN tenant_id = '' THEN $5 END
+FROM unnest($1::text[], $2::bytea[], $3::integer[], $4::text[]) AS t (tenant_id, body, length, traceparent)
+
+-- name: insert_spooled_webhooks
+-- As `insert_webhooks`, of payloads that came at the given moments.
+INSERT INTO webhooks (tenant_id, body, length, traceparent, received_at, quarantined)
+SELECT *, CASE WHEN tenant_id = '' THEN $6 END
+FROM unnest($1::text[], $2::bytea[], $3::integer[], $4::text[], $5::timestamptz[])
+    AS t (tenant_id, body, length, traceparent, received_at)
 
 -- name: claim_webhooks
 -- Takes a limit of payloads and one of bytes; locks the oldest payloads that wait, skipping those another replica works on; returns

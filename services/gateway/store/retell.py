@@ -35,7 +35,7 @@ async def templates(connection: Connection, after: Place, limit: int) -> list[as
 
 
 async def opt_outs(connection: Connection, after: Place, limit: int) -> list[asyncpg.Record]:
-    """Contacts who do not want to be written to and have a phone number."""
+    """Contacts who do not want to be written to, at whatever address."""
     return await connection.fetch(RETELL_OPT_OUTS, *after, limit)
 
 

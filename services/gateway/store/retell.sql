@@ -11,12 +11,19 @@ SELECT *, tenant_id AS id FROM tenant_settings WHERE tenant_id > $1 ORDER BY ten
 SELECT * FROM templates WHERE kind = 'whatsapp' AND (tenant_id, id) > ($1, $2) ORDER BY tenant_id, id LIMIT $3
 
 -- name: retell_opt_outs
--- Takes a tenant and a contact's id to begin after and a limit; returns who does not want to be written to, with their phone numbers.
-SELECT contacts.tenant_id, contacts.id, consent, consent_scope, consent_source, consent_at, phone.value AS phone
-FROM contacts CROSS JOIN LATERAL (
+-- Takes a tenant and a contact's id to begin after and a limit; returns who does not want to be written to, with their phone number
+-- and their user id, as far as they have them.
+SELECT contacts.tenant_id, contacts.id, consent, consent_scope, consent_source, consent_at, phone.value AS phone,
+       user_id.value AS user_id
+FROM contacts
+LEFT JOIN LATERAL (
     SELECT value FROM contact_identifiers
     WHERE contact_identifiers.tenant_id = contacts.tenant_id AND contact_id = contacts.id AND kind = 'phone' LIMIT 1
-) AS phone
+) AS phone ON true
+LEFT JOIN LATERAL (
+    SELECT value FROM contact_identifiers
+    WHERE contact_identifiers.tenant_id = contacts.tenant_id AND contact_id = contacts.id AND kind = 'user_id' LIMIT 1
+) AS user_id ON true
 WHERE consent = 'opted_out' AND (contacts.tenant_id, contacts.id) > ($1, $2)
 ORDER BY contacts.tenant_id, contacts.id LIMIT $3
 

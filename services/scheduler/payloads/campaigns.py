@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from services.scheduler.domain.campaign import CampaignState
 from services.scheduler.domain.run import RecipientState
+from shared.content import ContentType, Parts
 from shared.events.values import DailySpan, OnUnknown
-from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, TemplatePart, TextPart, Variables
+from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, Variables
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
 
@@ -21,12 +22,10 @@ VARIANTS_LIMIT: Final = 10
 AnyId = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,6}_[0-9a-v]{26}$")]
 
 
-class ContentBody(Body):
+class ContentBody(Parts):
     """What to say, in the Cloud API's own shape; `{{name}}` in its texts is a variable."""
 
-    type: Literal["text", "template"] = Field("text", description="Names the part that is there.")
-    text: TextPart | None = None
-    template: TemplatePart | None = None
+    type: ContentType = Field("text", description="Names the part that is there.")
 
 
 class NamedBody(Body):

@@ -11,8 +11,9 @@ from pydantic_core import PydanticCustomError
 from services.scheduler.domain.recurrence import LARGEST_COUNT, LONGEST
 from services.scheduler.domain.schedule import Overlap, ScheduleState
 from services.scheduler.payloads.campaigns import NAMED_LIMIT, AnyId, Counts, HoursBody, NamedBody
+from shared.content import ContentType, Parts
 from shared.events.values import OnUnknown
-from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, TemplatePart, TextPart, Variables
+from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, Variables
 from shared.http.codes import Code
 from shared.http.requests import Moment
 from shared.personal import Model, Personal
@@ -74,13 +75,11 @@ class TimingBody(Body):
     count: int | None = Field(None, ge=1, le=LARGEST_COUNT, description="Of a recurrence: no more runs than this.")
 
 
-class ScheduleBody(TimingBody):
+class ScheduleBody(Parts, TimingBody):
     """What to say, to whom and when. `{"message_id", "group_id", "scheduled_time"}` is enough."""
 
     name: str | None = Field(None, min_length=1, max_length=200, examples=["Monday's reminder"])
-    type: Literal["text", "template"] | None = Field(None, description="Names the part that is there; text by default.")
-    text: TextPart | None = None
-    template: TemplatePart | None = Field(None, description="A WhatsApp template.")
+    type: ContentType | None = Field(None, description="Names the part that is there; text by default.")
     template_id: AnyId | None = Field(
         None,
         description="A template of yours, filled in for each recipient; a text in their language, if there is one of its name.",

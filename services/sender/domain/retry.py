@@ -61,6 +61,12 @@ def give_up(outcome: Retry, failures: int, policy: RetryPolicy, *, age_seconds: 
     return None
 
 
+def longer_each_time(seconds: float, attempt: int, longest: float) -> float:
+    """How long a message waits, at its `attempt`-th attempt, for something beside it that takes about so many seconds: each look
+    costs a slot of its number, so a wait that turns out longer is looked at less and less often."""
+    return min(longest, seconds * 1.5 ** min(attempt - 1, 20))
+
+
 class RetryBudget:
     """Keeps retries to a tenth of first attempts, or 3 a second where that is more, for each tier: else a provider that has just
     come back is met by everything that failed meanwhile. What exceeds the budget waits longer; nothing is dropped.

@@ -14,7 +14,7 @@ from yarl import URL
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Outcome
 from services.sender.provider.cloud_api_codes import outcome_of
-from services.sender.provider.interface import Address, Request, head_of
+from services.sender.provider.interface import GROUP, Address, Request, head_of
 
 API_VERSION: Final = "v23.0"
 
@@ -39,11 +39,16 @@ class CloudApiRoute:
 
     def request(self, attempt: AttemptId, to: str, content: dict[str, Any]) -> Request:
         """The content as it was given, the recipient, and our name for the attempt."""
+        if to.startswith("+"):
+            address = {"recipient_type": "individual", "to": to}
+        elif to.startswith(GROUP):
+            address = {"recipient_type": "group", "to": to.removeprefix(GROUP)}
+        else:
+            address = {"recipient_type": "individual", "recipient": to}
         body = orjson.dumps(
             {
                 "messaging_product": "whatsapp",
-                "recipient_type": "individual",
-                "to": to,
+                **address,
                 **content,
                 "biz_opaque_callback_data": str(attempt),
             }

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from yarl import URL
 
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Outcome, PauseNumber, Rejected
 from shared.events.values import Provider
+
+GROUP: Final = "group:"
+"""Before the id of a WhatsApp group, it is the group's address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,9 @@ class Route(Protocol):
     """The way from one number to its provider, with everything prepared that all of its messages share. Holds the token."""
 
     def request(self, attempt: AttemptId, to: str, content: dict[str, Any]) -> Request | Rejected | PauseNumber:
-        """The call that sends `content`, in the Cloud API's shape, to `to`, E.164 with the plus sign; or the outcome where there is
-        nothing to call: the provider cannot express the content, or the number's record lacks what its provider needs.
+        """The call that sends `content`, in the Cloud API's shape, to `to`: E.164 with the plus sign, a business-scoped user id or
+        a group's address; or the outcome where there is nothing to call: the provider cannot express the content or the address, or
+        the number's record lacks what its provider needs.
 
         Reports on the message bring `attempt` back.
         """

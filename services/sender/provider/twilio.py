@@ -27,6 +27,7 @@ _INCOMPLETE: Final = PauseNumber(
     "number.incomplete",
     "A number at Twilio needs account_id, display_number and Chasqui's public address. Complete its record, then resume it.",
 )
+_NO_PHONE: Final = Rejected("recipient.unsupported_by_provider", "Twilio sends to phone numbers only.")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,6 +59,8 @@ class TwilioRoute:
     def request(self, attempt: AttemptId, to: str, content: dict[str, Any]) -> Request | Rejected | PauseNumber:
         if self.form is None:
             return _INCOMPLETE
+        if not to.startswith("+"):
+            return _NO_PHONE
         try:
             fields = fields_of(content)
         except Inexpressible as error:

@@ -27,7 +27,7 @@ def test_an_event_has_an_owner_a_sentence_and_a_name_in_the_past_tense(subject: 
     assert event.event_owner in OWNERS
     assert event.__doc__
     assert event.__doc__ != Event.__doc__
-    assert re.fullmatch(r"[a-z]+\.[a-z_]*(ed|sent|held|found)\.v[1-9][0-9]*", subject)
+    assert re.fullmatch(r"[a-z]+\.[a-z_]*(ed|sent|held|found|told|lost)\.v[1-9][0-9]*", subject)
     assert subject == event.subject() == f"{event.event_name}.v{event.event_version}"
 
 

@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 FILES: Final = sorted(ROOT.glob("services/*/store/*.sql"))
 SHARED: Final = {
     ROOT / "shared" / "bus" / "outbox_queries.sql": OWNERS,
-    ROOT / "shared" / "idempotency_queries.sql": ("gateway", "scheduler"),
+    ROOT / "shared" / "idempotency_queries.sql": ("gateway", "scheduler", "sender"),
 }
 """By the services that have their tables."""
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from services.gateway import tenants
-from services.gateway.ingest import read_waiting
+from services.gateway.connections import Connections
+from services.gateway.domain.origins import Origins
+from services.gateway.inbound_rate import InboundRate
+from services.gateway.ingest import WebhookReader
 from services.gateway.numbers import NumberDirectory
 from services.gateway.store import numbers, webhooks
+from services.gateway.updates import Updates, Watch
 from shared.auth.seal import Sealer
 from shared.clock import SystemClock
 from shared.config import TelemetrySettings
@@ -20,15 +26,31 @@ from tests.integration.gateway.serving import MASTER_KEY
 from tests.support.told import silent_outbox
 
 
+class NoRate(InboundRate):
+    """Marks nothing, without Redis."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def over(self, keys: Sequence[tuple[str, str]]) -> list[bool]:
+        return [False] * len(keys)
+
+
 class Reader:
     """Its number is 1001."""
 
     def __init__(self, pool: Pool, tenant_id: TenantId) -> None:
         self._pool = pool
         self._tenant_id = tenant_id
-        self._outbox = silent_outbox(pool, "gateway")
-        self._numbers = NumberDirectory(pool, Sealer(MASTER_KEY), SystemClock())
-        self._tracing = Tracing("gateway", TelemetrySettings())
+        clock, sealer = SystemClock(), Sealer(MASTER_KEY)
+        self._reader = WebhookReader(
+            silent_outbox(pool, "gateway"),
+            NumberDirectory(pool, sealer, clock),
+            Connections(sealer, Origins.parse("https://graph.facebook.com"), clock, "https://chasqui.example"),
+            Updates(Watch(clock)),
+            NoRate(),
+            Tracing("gateway", TelemetrySettings()),
+        )
 
     @classmethod
     async def connected(cls, pool: Pool) -> Reader:
@@ -41,12 +63,21 @@ class Reader:
             assert await numbers.insert(connection, *account, *limits, "-", secret, b"-")
         return cls(pool, tenant_id)
 
+    @classmethod
+    async def watching(cls, pool: Pool) -> Reader:
+        """Another reader of the number that is connected, which does not remember who watches."""
+        return cls(pool, TenantId(await pool.fetchval("SELECT tenant_id FROM numbers")))
+
+    async def store_json(self, *payloads: Any) -> None:
+        """Also those that hold what only the tolerant reader of JSON takes."""
+        await webhooks.insert(self._pool, [(self._tenant_id, json.dumps(one).encode(), None) for one in payloads])
+
     async def store(self, *payloads: Any) -> None:
         rows = [(self._tenant_id, orjson.dumps(one), self.traceparent(index)) for index, one in enumerate(payloads)]
         await webhooks.insert(self._pool, rows)
 
     async def read(self) -> bool:
-        return await read_waiting(self._outbox, self._numbers, self._tracing)
+        return await self._reader.read_waiting()
 
     @staticmethod
     def traceparent(index: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from shared.auth.keys import new_key
 from shared.auth.signatures import HEADER, sign
 from shared.bus.interface import Bus, Handler, StopSignal, Subscription
 from shared.bus.outbox import Outbox
-from shared.config import HttpSettings, RedisSettings, SecuritySettings, TelemetrySettings
+from shared.config import HttpSettings, ObjectsSettings, RedisSettings, SecuritySettings, TelemetrySettings
 from shared.db.pool import Pool, open_pool
 from shared.events.event import Event
 from shared.http.server import HttpServer
@@ -64,6 +66,9 @@ class Gateway:
     url: str
     pool: Pool
     session: aiohttp.ClientSession
+    objects: ObjectsSettings
+    stop: asyncio.Event
+    """Set it, and the process ends in order."""
 
     async def call(self, method: str, path: str, body: Any = None, tenant: Tenant | None = None, **headers: str) -> Answer:
         data = body if isinstance(body, bytes) else None if body is None else orjson.dumps(body)
@@ -115,7 +120,7 @@ TEMPLATE_READER: Final = "gateway.read_templates"
 
 @asynccontextmanager
 async def serving(
-    database: Database, redis_url: str = NO_REDIS, *, reads_templates: bool = False, **own: Any
+    database: Database, redis_url: str = NO_REDIS, *, reads_templates: bool = False, bus: Bus | None = None, **own: Any
 ) -> AsyncIterator[Gateway]:
     """`own` are settings of the gateway's own group. Numbers may be at their provider's usual place, so templates are read only for
     who asks for it and connects none there."""
@@ -132,10 +137,12 @@ async def serving(
                 **own,
             }
         ),
+        objects=ObjectsSettings(url=tempfile.mkdtemp(prefix="chasqui-objects-")),
     )
-    bus: Bus = NoBus()  # type: ignore[assignment]  # nothing publishes: the outbox does not run
+    bus = bus or NoBus()  # type: ignore[assignment]  # nothing publishes: the outbox does not run
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, settings.objects.url)
         components = await build(stack, settings, bus, Tracing("gateway", TelemetrySettings()))
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         pool = await stack.enter_async_context(open_pool(settings.db, "gateway"))
@@ -144,6 +151,6 @@ async def serving(
                 if not isinstance(component, Outbox) and (reads_templates or component.name != TEMPLATE_READER):
                     group.create_task(component.run(stop), name=component.name)
             server = next(component for component in components if isinstance(component, HttpServer))
-            yield Gateway(f"http://127.0.0.1:{server.port}", pool, session)
+            yield Gateway(f"http://127.0.0.1:{server.port}", pool, session, settings.objects, stop)
             await session.close()
             stop.set()

@@ -15,7 +15,9 @@ TEMPLATE: dict[str, Any] = {"name": "order_update", "language": {"code": "en"}}
 
 
 def templated(length: int) -> dict[str, Any]:
-    return {"to": GOOD["to"], "type": "template", "template": {**TEMPLATE, "components": [{"text": "x" * length}]}}
+    texts = ["x" * min(30_000, length - at) for at in range(0, length, 30_000)]
+    body = {"type": "body", "parameters": [{"type": "text", "text": text} for text in texts]}
+    return {"to": GOOD["to"], "type": "template", "template": {**TEMPLATE, "components": [body]}}
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])

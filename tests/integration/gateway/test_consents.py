@@ -110,7 +110,8 @@ async def test_somebody_without_a_phone_number_has_a_switch_too(pool: Pool, bare
     del switch["wa_id"]
     await bare_reader.store(payload("user_preferences", user_preferences=[switch]))
     await bare_reader.read()
-    assert [change[:3] for change in await changes(pool)] == [(None, Consent.OPTED_OUT, ConsentScope.MARKETING)]
+    wanted = [("US.13491208655302741918", Consent.OPTED_OUT, ConsentScope.MARKETING)]
+    assert [change[:3] for change in await changes(pool)] == wanted
     assert await pool.fetchval("SELECT value FROM contact_identifiers") == "US.13491208655302741918"
 
 
@@ -179,7 +180,7 @@ async def test_a_tenant_has_words_of_its_own(pool: Pool, bare_reader: Reader) ->
         {"timestamp": "soon"},
         {"timestamp": 2**62},
         {"wa_id": "15551234567\0"},
-        {"wa_id": 15551234567},
+        {"wa_id": -15551234567},
         {"wa_id": None, "user_id": "US."},
         {"wa_id": None},
     ],

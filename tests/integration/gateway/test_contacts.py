@@ -52,8 +52,10 @@ async def test_a_contact_is_kept_as_it_is_usually_written(gateway: Gateway, tena
     assert (body["phone"], body["username"], body["language"]) == ("+4915112345678", "ana.quispe", "es-PE")
     assert body["attributes"] == ANA["attributes"]
     assert body["consent"] == {"state": "opted_in", "scope": "all", "source": "web form", "at": "2026-11-01T10:00:00Z"}
-    (event,) = await consents_told(gateway)
-    assert (event.contact_id, event.phone, event.consent) == (body["id"], "+4915112345678", Consent.OPTED_IN)
+    events = await consents_told(gateway)
+    assert [event.phone for event in events] == ["+4915112345678", body["user_id"]], "each address that messages go to"
+    event = events[0]
+    assert (event.contact_id, event.consent) == (body["id"], Consent.OPTED_IN)
     assert (event.source, event.changed_at) == ("api", datetime(2026, 11, 1, 10, tzinfo=UTC))
 
 

@@ -100,7 +100,11 @@ async def test_the_handshake_needs_a_verify_token_of_a_number(gateway: Gateway) 
     assert await shake("subscribe", "verify-1001") == (200, "1158201444")
     assert (await shake("subscribe", "verify-1002"))[0] == 403
     assert (await shake("unsubscribe", "verify-1001"))[0] == 403
-    assert (await shake("subscribe", "verify-1001", "%3Cscript%3E"))[0] == 403
+    for challenge in ("%3Cscript%3E", "7%209", "é" * 200):
+        assert (await shake("subscribe", "verify-1001", challenge))[0] == 200, "text/plain, whatever it says"
+    for challenge in ("", "1%0A2", "1%002", "x" * 201):
+        assert (await shake("subscribe", "verify-1001", challenge))[0] == 403
+    assert (await shake("subscribe", "%00%ED%A0%80"))[0] == 403
 
 
 @pytest.mark.parametrize(

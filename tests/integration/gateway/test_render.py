@@ -97,7 +97,8 @@ async def test_what_is_not_there_or_not_right_is_a_fault_of_the_whole(gateway: G
     assert await said(gateway, tenant, Variant()) == "content.missing"
     assert await said(gateway, tenant, Variant(content={"type": "text"})) == "field.missing"
     assert await said(gateway, tenant, Variant(content={"type": "text", "text": {"body": "x", "more": 1}})) == "field.unknown"
-    assert await said(gateway, tenant, Variant(content={"type": "image", "image": {}})) == "field.choice"
+    assert await said(gateway, tenant, Variant(content={"type": "voice", "voice": {}})) == "field.choice"
+    assert await said(gateway, tenant, Variant(content={"type": "image", "image": {}})) == "media.one_of"
     assert isinstance(await prepared(gateway, tenant), Fault)
 
 

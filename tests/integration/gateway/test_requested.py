@@ -122,7 +122,8 @@ async def test_asked_for_by_many_at_once_it_is_told_once(scene: Scene) -> None:
         ({"content": {"type": "text"}}, "field.missing"),
         ({"content": {"type": "text", "text": {"body": ""}}}, "field.too_short"),
         ({"content": {"type": "text", "text": {"body": "a\x00b"}}}, "field.bad_text"),
-        ({"content": {"type": "image", "image": {"id": "1"}}}, "field.choice"),
+        ({"content": {"type": "voice", "voice": {"id": "1"}}}, "field.choice"),
+        ({"content": {"type": "image", "image": {"link": "{{photo}}"}}}, "link.invalid"),
         ({"content": {}}, "field.missing"),
         (
             {
@@ -131,7 +132,7 @@ async def test_asked_for_by_many_at_once_it_is_told_once(scene: Scene) -> None:
                     "template": {"name": "a", "language": {"code": "en"}, "components": [{"n": 2**60}]},
                 }
             },
-            "number.out_of_range",
+            "template.component_unknown",
         ),
     ],
 )

@@ -150,12 +150,14 @@ async def test_a_draft_is_kept_changed_listed_and_deleted(gateway: Gateway) -> N
         ),
         ({"type": "text", "text": {"body": ""}}, "/text/body", "field.too_short"),
         ({"type": "text", "text": {"body": "Hi {{first name}}"}}, "/text/body", "template.malformed"),
-        ({"type": "image"}, "/type", "field.choice"),
+        ({"type": "image"}, "/image", "field.missing"),
+        ({"type": "voice"}, "/type", "field.choice"),
+        ({"type": "image", "image": {"link": "{{first name}}"}}, "/image/link", "template.malformed"),
         ({**TEXT, "to": "+15551234567"}, "/to", "field.unknown"),
         (
             {"type": "template", "template": {"name": "a", "language": {"code": "en"}, "components": [{"n": 2**60}]}},
-            "/template/components/0/n",
-            "number.out_of_range",
+            "/template/components/0",
+            "template.component_unknown",
         ),
     ],
 )

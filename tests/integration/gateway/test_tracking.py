@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from services.gateway.track import track
+from services.gateway.updates import Updates, Watch
+from shared.clock import SystemClock
 from shared.events.catalogue import (
     MessageCanceled,
     MessageConfirmed,
@@ -63,7 +65,7 @@ class Told:
         return MessageUnsettled(**self.ids, code=code, released_at=at(0.1), started_at=at(0.2), occurred_at=at(seconds))
 
     async def tell(self, *events: Event) -> None:
-        await track(silent_outbox(self.gateway.pool, "gateway"), events)
+        await track(silent_outbox(self.gateway.pool, "gateway"), events, Updates(Watch(SystemClock())))
 
     async def shown(self) -> dict[str, Any]:
         path = f"/api/messages/{self.ids['message_id']}"

@@ -9,11 +9,13 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from services.gateway.domain.twilio import SIGNATURE_HEADER, sign
+from shared.auth.signatures import HEADER
+from shared.auth.signatures import sign as sign_body
 from shared.events.catalogue import MessageReceived, MessageStatusChanged, NumberConnected
 from shared.events.event import Event
 from shared.events.values import DeliveryStatus, Provider
 from shared.ids import MessageId, NumberId, TenantId
-from tests.integration.gateway.serving import Answer, Gateway, Tenant
+from tests.integration.gateway.serving import WEBHOOK, Answer, Gateway, Tenant
 from tests.support.platform import until
 
 TOKEN: Final = "auth-token-of-the-account"
@@ -69,6 +71,14 @@ async def test_the_sender_is_told_where_twilio_shall_report(gateway: Gateway) ->
     (event,) = [event for event in await gateway.told() if isinstance(event, NumberConnected)]
     assert (event.provider, event.callback_url, event.account_id) == (Provider.TWILIO, url, ACCOUNT)
     assert url.endswith(f"/api/webhooks/twilio/{number_id}")
+
+
+async def test_its_token_signs_nothing_in_the_cloud_apis_way(gateway: Gateway) -> None:
+    number_id, url = await connected(gateway, await gateway.new_tenant())
+    assert (await posted(gateway, url, report("delivered"))).status == 200
+    body = b'{"entry": []}'
+    answer = await gateway.call("POST", f"{WEBHOOK}/{number_id}", body, **{HEADER: sign_body(TOKEN, body)})
+    assert answer.status == 401
 
 
 async def test_a_report_brings_its_message_forward(gateway: Gateway) -> None:

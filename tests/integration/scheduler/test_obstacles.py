@@ -95,7 +95,7 @@ async def connect_account(
         await pool.execute("UPDATE numbers SET window_known_from = now()")
 
 
-async def inbound(outbox: Outbox, ago: timedelta, number: str = NUMBER, sender: str = PHONE) -> None:
+async def inbound(outbox: Outbox, ago: timedelta, number: str = NUMBER, sender: str = PHONE, **more: Any) -> None:
     event = MessageReceived(
         tenant_id=TENANT,
         number_id=NumberId(number),
@@ -103,6 +103,7 @@ async def inbound(outbox: Outbox, ago: timedelta, number: str = NUMBER, sender: 
         sender=sender,
         content=TEXT,
         received_at=now() - ago,
+        **more,
     )
     await learn.learn_windows(outbox, [event])
 
@@ -468,3 +469,20 @@ async def test_the_hours_of_the_past_are_kept_with_the_hold(outbox: Outbox, pool
     assert Hours.model_validate_json(row["hours"]) == hours
     assert row["quiet_at"] > row["due_at"]
     assert row["quiet_at"].astimezone(UTC).strftime("%H:%M") == hours.quiet[0].start
+
+
+@pytest.mark.parametrize(
+    ("more", "opened"),
+    [
+        ({}, {PHONE}),
+        ({"user_id": "US.1"}, {PHONE, "US.1"}),
+        ({"sender": "US.1", "user_id": "US.1"}, {"US.1"}),
+        ({"group_id": "120363", "user_id": "US.1"}, {"group:120363"}),
+        ({"is_history": True}, set()),
+    ],
+)
+async def test_a_window_is_open_for_every_address_of_who_wrote(
+    more: dict[str, Any], opened: set[str], outbox: Outbox, pool: Pool
+) -> None:
+    await inbound(outbox, timedelta(hours=1), **more)
+    assert {row["phone"] for row in await pool.fetch("SELECT phone FROM windows")} == opened

@@ -26,17 +26,22 @@ from services.sender.domain.retry import RetryPolicy
 from services.sender.health import Health
 from services.sender.journal import Journal
 from services.sender.limits import LimitSettings
+from services.sender.media import OwnFiles
 from services.sender.numbers import Numbers
+from services.sender.prepare import Preparation
+from services.sender.references import References
+from services.sender.uploads import Uploads
 from shared.auth.seal import Sealer
 from shared.bus.outbox import Outbox
 from shared.clock import SystemClock
-from shared.config import TelemetrySettings
+from shared.config import ObjectsSettings, TelemetrySettings
 from shared.db.pool import Pool, open_pool
 from shared.events.catalogue import MessageReleased, NumberConnected
 from shared.ids import MessageId, NumberId, TenantId, new_id
 from shared.limits.breaker import BreakerPolicy
 from shared.limits.breakers import Breakers
 from shared.limits.local import LocalLimiter
+from shared.objects.store import ObjectStore, open_objects
 from shared.telemetry.tracing import Tracing
 from tests.support.database import Database
 from tests.support.platform import until
@@ -51,6 +56,10 @@ Answer = Callable[[str], Awaitable[web.Response]]
 
 async def accepted(attempt: str) -> web.Response:
     return web.json_response({"messages": [{"id": f"wamid.{attempt}"}]})
+
+
+async def uploaded(count: str) -> web.Response:
+    return web.json_response({"id": f"900{count}"})
 
 
 def refusing(code: int, status: int = 400) -> Answer:
@@ -68,13 +77,27 @@ class Provider:
     answer: Answer = accepted
     answers_to: dict[str, Answer] = field(default_factory=dict)
     by_number: Counter[str] = field(default_factory=Counter)
+    bodies: dict[str, Any] = field(default_factory=dict)
+    files: list[tuple[str, bytes, str, str]] = field(default_factory=list)
+    answer_to_file: Answer = uploaded
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.json()
         attempt = body["biz_opaque_callback_data"]
         self.got[attempt] += 1
+        self.bodies[attempt] = body
         self.by_number[request.match_info["number"]] += 1
-        return await self.answers_to.get(body["to"], self.answer)(attempt)
+        return await self.answers_to.get(body.get("to", ""), self.answer)(attempt)
+
+    async def take_file(self, request: web.Request) -> web.Response:
+        """A file of a form, answered as told."""
+        assert request.content_length is not None
+        form = await request.post()
+        file = form["file"]
+        assert isinstance(file, web.FileField)
+        self.files.append((request.match_info["number"], file.file.read(), file.content_type, file.filename))
+        assert (form["messaging_product"], form["type"]) == ("whatsapp", file.content_type)
+        return await self.answer_to_file(str(len(self.files)))
 
 
 @dataclass
@@ -87,6 +110,9 @@ class Scene:
     pool: Pool
     breakers: Breakers
     url: str
+    uploads: Uploads
+    """Its workers do not run: a test says when a file goes up."""
+    objects: ObjectStore
 
     async def connect(self, number_id: NumberId = NUMBER, **changes: Any) -> None:
         """Tell of a number; its revision rises by itself."""
@@ -129,12 +155,14 @@ async def scene(
     provider = Provider()
     app = web.Application()
     app.router.add_post("/{version}/{number}/messages", provider.take)
+    app.router.add_post("/{version}/{number}/media", provider.take_file)
     stop = asyncio.Event()
     redis = Redis.from_url("redis://127.0.0.1:1/0", socket_timeout=0.1, socket_connect_timeout=0.1)
     async with (
         TestServer(app) as server,
         open_pool(database.settings_for("sender"), "sender") as pool,
         aiohttp.ClientSession() as session,
+        aiohttp.ClientSession() as file_session,
         asyncio.TaskGroup() as group,
     ):
         outbox, clock, tracing = silent_outbox(pool, "sender"), SystemClock(), Tracing("sender", TelemetrySettings())
@@ -144,15 +172,22 @@ async def scene(
         health = Health(breakers, limiter, clock)
         clearance = Clearance(numbers, health)
         conclusions = Conclusions(numbers, limiter, policy or RetryPolicy(), clock)
-        caller = Caller(session, Journal(folder), clearance, health, conclusions, tracing, clock)
+        references = References(pool, clock)
+        objects = open_objects(ObjectsSettings(url=str(folder / "objects")))
+        uploads = Uploads(outbox, pool, file_session, objects, numbers)
+        files = OwnFiles(pool, clock, uploads.wake)
+        preparation = Preparation([references], files)
+        caller = Caller(session, Journal(folder), preparation, clearance, health, conclusions, tracing, clock)
         calls = Calls(
             outbox, caller, limiter, clock, concurrency=concurrency, per_number=per_number, max_in_flight=max(200, concurrency)
         )
         group.create_task(calls.run(stop))
         group.create_task(health.slowing.run(stop))
+        group.create_task(references.lookups.run(stop))
+        group.create_task(files.lookups.run(stop))
         await until(lambda: calls.is_open, "the calls to be open")
         delivery = Delivery(outbox, numbers, clearance, limiter, calls, clock)
-        there = Scene(provider, delivery, calls, numbers, outbox, pool, breakers, str(server.make_url("/")))
+        there = Scene(provider, delivery, calls, numbers, outbox, pool, breakers, str(server.make_url("/")), uploads, objects)
         await there.connect(**number)
         try:
             yield there

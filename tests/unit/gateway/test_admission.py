@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.domain.admission import E164, Moments, content_faults, moments, normalized_phone
+from services.gateway.domain.admission import (
+    E164,
+    Moments,
+    is_address,
+    is_forgotten,
+    moments,
+    normalized_address,
+    normalized_phone,
+)
 from shared.errors import FieldError
 from shared.free_json import json_faults
+from shared.ids import new_id
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 
@@ -83,16 +92,31 @@ def test_any_two_moments_give_a_plan_or_a_fault_and_the_plan_is_never_in_the_pas
         assert plan.expires_at is None or plan.expires_at > plan.not_before
 
 
-def test_the_part_that_type_names_is_there_and_no_other() -> None:
-    text, template = {"body": "x"}, {"name": "y"}
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("+1 (555) 123-4567", "+15551234567"),
+        ("US.13491208655302741918", "US.13491208655302741918"),
+        ("US.ENT.1349", "US.ENT.1349"),
+        ("us.1349", None),
+        ("group:1", None),
+        ("15551234567", None),
+    ],
+)
+def test_an_address_is_a_phone_number_or_a_user_id(given: str, address: str | None) -> None:
+    assert normalized_address(given) == address
 
-    def codes(kind: str, **parts: Any) -> list[tuple[str, str]]:
-        return [(fault.pointer, fault.code) for fault in content_faults(kind, parts)]
 
-    assert codes("text", text=text, template=None) == []
-    assert codes("text", text=None, template=None) == [("/text", "field.missing")]
-    assert codes("template", text=text, template=template) == [("/text", "field.surplus")]
-    assert codes("template", text=text, template=None) == [("/text", "field.surplus"), ("/template", "field.missing")]
+def test_a_message_can_go_to_a_group_too() -> None:
+    assert is_address("group:12036304@g.us")
+    assert not is_address("group:")
+    assert not is_address("group:a b")
+    assert not is_address("+1 555")
+
+
+@pytest.mark.parametrize(("days", "forgotten"), [(0, False), (6.9, False), (7.1, True), (3_000, True)])
+def test_what_the_sender_calls_a_message_is_forgotten_after_a_week(days: float, forgotten: bool) -> None:
+    assert is_forgotten(new_id("msg"), datetime.now(UTC) + timedelta(days=days)) is forgotten
 
 
 def test_free_json_is_held_to_what_every_hop_can_carry() -> None:

@@ -165,3 +165,46 @@ def test_a_share_is_stable_and_follows_the_weights() -> None:
 
 def test_without_weights_or_choice_everybody_gets_the_first() -> None:
     assert share_of("run", "+1", [0, 0]) == share_of("run", "+1", [5]) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "values", "expected"),
+    [
+        ({"type": "image", "image": {"link": "{{photo}}"}}, {"photo": "https://x.example/a.png"}, None),
+        (
+            {"type": "image", "image": {"link": "{{photo}}"}},
+            {"photo": "http://x.example/a.png"},
+            ("link.invalid", "/image/link"),
+        ),
+        ({"type": "image", "image": {"link": "{{photo}}"}}, {"photo": "{{photo}}"}, ("link.invalid", "/image/link")),
+        (
+            {"type": "document", "document": {"id": "1", "caption": "{{text}}"}},
+            {"text": "x" * 1025},
+            ("field.too_long", "/document/caption"),
+        ),
+        (
+            {"type": "location", "location": {"latitude": "{{lat}}", "longitude": "1"}},
+            {"lat": "north"},
+            ("location.out_of_range", "/location/latitude"),
+        ),
+        (
+            {
+                "type": "template",
+                "template": {
+                    "name": "a",
+                    "language": {"code": "en"},
+                    "components": [{"type": "header", "parameters": [{"type": "image", "image": {"link": "{{header_link}}"}}]}],
+                },
+            },
+            {"header_link": "ftp://x"},
+            ("link.invalid", "/template/components/0/parameters/0/image/link"),
+        ),
+    ],
+)
+def test_a_content_is_held_to_the_providers_limits_once_filled_in(
+    content: dict[str, Any], values: dict[str, str], expected: tuple[str, str] | None
+) -> None:
+    rendered, missing = filled(content, values.get)
+    assert missing == []
+    fault = rendered_fault(rendered)
+    assert (None if fault is None else (fault.code, fault.pointer)) == expected

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.domain import webhook
 from services.gateway.domain.rendering import Named, filled, lookup_for, names_in
 from services.gateway.domain.template import Shape, held_by, status_of
-from services.gateway.domain.template_notice import is_notice, notices
+from services.gateway.domain.template_notice import Notice, is_notice
 
 ORDER = [
     {"type": "HEADER", "format": "TEXT", "text": "Order {{1}}"},
@@ -143,8 +144,7 @@ def test_nothing_that_a_provider_or_a_caller_says_makes_it_raise(value: Any) -> 
     list(Shape.of(ORDER, None, None).faults(value))
     shape.content("a", "en")
     assert isinstance(is_notice(value) if isinstance(value, dict) else False, bool)
-    list(notices({"entry": [{"id": "1", "changes": [{"value": value}]}]}))
-    list(notices(value))
+    webhook.read({"entry": [{"id": "1", "changes": [{"value": value}]}]})
 
 
 def test_a_template_by_its_id_takes_its_parameters_from_variables() -> None:
@@ -204,6 +204,10 @@ def notice(value: dict[str, Any], **entry: Any) -> Any:
     return {"entry": [{"id": "1", "time": 1_739_321_024, **entry, "changes": [{"field": "x", "value": {**about, **value}}]}]}
 
 
+def notices(payload: Any) -> list[Notice]:
+    return webhook.read(payload).templates
+
+
 def test_notices_are_read_by_their_members() -> None:
     (status,) = notices(notice({"event": "PAUSED", "reason": "NONE", "message_template_category": "MARKETING"}))
     assert (status.account_id, status.name, status.language, status.provider_id) == ("1", "order", "en_US", "12")
@@ -213,4 +217,81 @@ def test_notices_are_read_by_their_members() -> None:
     assert (quality.status, quality.quality) == (None, "red")
     (category,) = notices(notice({"previous_category": "UTILITY", "new_category": "MARKETING"}, time="x"))
     assert (category.category, category.at) == ("marketing", None)
-    assert not list(notices(notice({"other": 1})))
+    assert not notices(notice({"other": 1}))
+
+
+CAROUSEL: list[dict[str, Any]] = [
+    {"type": "BODY", "text": "Hello {{1}}"},
+    {
+        "type": "CAROUSEL",
+        "cards": [
+            {
+                "components": [
+                    {"type": "HEADER", "format": "IMAGE"},
+                    {"type": "BODY", "text": "Only {{1}}"},
+                    {"type": "BUTTONS", "buttons": [{"type": "URL", "text": "See", "url": "https://shop.example/{{1}}"}]},
+                ]
+            }
+        ]
+        * 2,
+    },
+]
+
+
+def card(index: int, *left_out: str, header: str = "image") -> dict[str, Any]:
+    components = [
+        {"type": "header", "parameters": [{"type": header, header: {"id": "1"}}]},
+        {"type": "body", "parameters": texts("9")},
+        url_button(0, "a"),
+    ]
+    return {"card_index": index, "components": [one for one in components if one["type"] not in left_out]}
+
+
+@pytest.mark.parametrize(
+    ("cards", "expected"),
+    [
+        ([card(0), card(1)], []),
+        ([card(0)], [("", "template.parameter_count")]),
+        ([card(0), card(2)], [("/1/card_index", "template.card_unknown")]),
+        ([card(0), card(1, "body")], [("/1/components", "template.parameter_count")]),
+        ([card(0, header="video"), card(1)], [("/0/components/0/parameters/0/type", "template.parameter_type")]),
+    ],
+)
+def test_the_cards_of_a_carousel_are_the_templates_own(cards: Any, expected: list[tuple[str, str]]) -> None:
+    given = [{"type": "body", "parameters": texts("Ana")}, {"type": "carousel", "cards": cards}]
+    assert faults(CAROUSEL, given) == [(f"/template/components/1/cards{pointer}", code) for pointer, code in expected]
+
+
+def test_cards_of_products_are_as_many_as_the_message_says() -> None:
+    components = [
+        {"type": "CAROUSEL", "cards": [{"components": [{"type": "HEADER", "format": "PRODUCT"}]}] * 2},
+    ]
+    product = {"type": "product", "product": {"product_retailer_id": "a", "catalog_id": "1"}}
+    cards = [{"card_index": n, "components": [{"type": "header", "parameters": [product]}]} for n in range(7)]
+    assert faults(components, [{"type": "carousel", "cards": cards}]) == []
+    cards[6]["components"] = []
+    assert [code for _, code in faults(components, [{"type": "carousel", "cards": cards}])] == ["template.parameter_count"]
+
+
+@pytest.mark.parametrize(
+    ("body", "button", "codes"),
+    [
+        ("123456", "123456", []),
+        ("123456", "654321", ["template.code_differs"]),
+        ("1" * 16, "1" * 16, ["template.code_too_long", "template.code_too_long"]),
+        ("{{verification_code}}", "{{verification_code}}", []),
+    ],
+)
+def test_the_button_of_an_authentication_template_copies_the_code_of_the_body(body: str, button: str, codes: list[str]) -> None:
+    components = [{"type": "BODY", "text": "{{1}} is your code"}, {"type": "BUTTONS", "buttons": [{"type": "OTP"}]}]
+    given = [{"type": "body", "parameters": texts(body)}, url_button(0, button)]
+    assert [fault.code for fault in Shape.of(components, None, "AUTHENTICATION").faults(given)] == codes
+
+
+def test_an_offer_that_does_not_expire_takes_nothing() -> None:
+    offer = {"type": "limited_time_offer", "parameters": []}
+    components = [{"type": "LIMITED_TIME_OFFER", "limited_time_offer": {"text": "Now", "has_expiration": False}}]
+    assert faults(components, [offer]) == [("/template/components/0", "template.component_unknown")]
+    components[0]["limited_time_offer"] = {"text": "Now", "has_expiration": True}
+    assert faults(components, [offer]) == []
+    assert [code for _, code in faults(components, [])] == ["template.parameter_count"]

@@ -141,3 +141,23 @@ def test_a_callback_url_keeps_its_own_query() -> None:
     request = open_route(address, "token").request(ATTEMPT, "+15551234567", {"type": "text", "text": {"body": "Hi"}})
     assert isinstance(request, Request)
     assert dict(parse_qsl(request.body.decode()))["StatusCallback"] == f"https://chasqui.example/x?a=b&attempt={ATTEMPT}"
+
+
+@pytest.mark.parametrize(
+    ("to", "address"),
+    [
+        ("+15551234567", {"recipient_type": "individual", "to": "+15551234567"}),
+        ("US.13491208655302741918", {"recipient_type": "individual", "recipient": "US.13491208655302741918"}),
+        ("group:Y2FwaV9ncm91cDo", {"recipient_type": "group", "to": "Y2FwaV9ncm91cDo"}),
+    ],
+)
+def test_an_address_is_written_as_each_kind_is(to: str, address: dict[str, str]) -> None:
+    meta = open_route(Address(Provider.CLOUD_API, "https://graph.facebook.com", "1064"), "token")
+    request = meta.request(ATTEMPT, to, {"type": "text", "text": {"body": "x"}})
+    assert isinstance(request, Request)
+    body = json.loads(request.body)
+    assert {name: body[name] for name in ("recipient_type", "to", "recipient") if name in body} == address
+    if not to.startswith("+"):
+        refused = open_route(TWILIO, "token").request(ATTEMPT, to, {"type": "text", "text": {"body": "x"}})
+        assert isinstance(refused, Rejected)
+        assert refused.code == "recipient.unsupported_by_provider"

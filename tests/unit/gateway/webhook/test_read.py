@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.domain.webhook import account_ids, phone_number_ids, read
+from services.gateway.domain.webhook.values import DEEPEST, moment, too_deep
 from shared.events.values import DeliveryStatus
 
 NUMBER = "106540352242922"
@@ -125,8 +126,7 @@ def test_times_come_as_text_or_number_in_seconds_or_milliseconds(stamp: str | in
     [
         *({"timestamp": bad} for bad in (None, "", "soon", "-1", 0, -5, 1.5, True, "9" * 20, 10**30, "١٢٣", [], "4102444800")),
         *({"id": bad} for bad in (None, "", 5, "x" * 513, "a\0b", "wamid.\ud800", "a\nb")),
-        *({"status": bad} for bad in (None, "teleported", 5, ["sent"])),
-        {"type": "payment"},
+        *({"status": bad} for bad in ("", "x" * 65, None, 5, ["sent"])),
     ],
 )
 def test_a_report_that_cannot_be_understood_costs_itself_only(change: dict[str, Any]) -> None:
@@ -136,7 +136,7 @@ def test_a_report_that_cannot_be_understood_costs_itself_only(change: dict[str, 
 
 @pytest.mark.parametrize(
     "change",
-    [*({"from": bad} for bad in (None, "", "+15551234567", "abc", 15551234567, "1" * 21)), {"id": None}, {"timestamp": "soon"}],
+    [*({"from": bad} for bad in (None, "", "abc", True, 2**70, "1" * 21)), {"id": None}, {"timestamp": "soon"}],
 )
 def test_a_message_that_cannot_be_understood_costs_itself_only(change: dict[str, Any]) -> None:
     reading = read(payload(value(statuses=[STATUS], messages=[INBOUND, {**INBOUND, **change}, INBOUND])))
@@ -198,3 +198,42 @@ def test_a_content_of_any_depth_is_read_or_set_aside(depth: int) -> None:
     assert len(reading.reports) == 1
     assert reading.inbound[0].wamid == "wamid.in"
     assert len(reading.inbound) + reading.not_understood == 2
+
+
+def test_parts_of_every_kind_beside_each_other_are_read() -> None:
+    echo = {**INBOUND, "id": "wamid.e", "from": "15550783881", "to": "15551234567"}
+    switch = {"wa_id": "15551234567", "category": "marketing_messages", "value": "stop", "timestamp": int(STAMP)}
+    reading = read(
+        payload(value(statuses=[STATUS], messages=[INBOUND], message_echoes=[echo], user_preferences=[switch, {"value": 1}]))
+    )
+    found = (len(reading.reports), len(reading.inbound), len(reading.echoes), len(reading.preferences))
+    assert (found, reading.not_understood) == ((1, 1, 1, 1), 1)
+
+
+def test_a_part_that_is_kept_as_it_is_stands_alone() -> None:
+    contacts = [{"wa_id": "15551234567"}, {"wa_id": "15550000000"}]
+    others = {"statuses": [{**STATUS, "status": "teleported"}, STATUS], "messages": [INBOUND]}
+    (change,) = read(payload(value(contacts=contacts, **others))).changes
+    assert change.value == value(contacts=contacts[:1], statuses=others["statuses"][:1])
+
+
+def test_what_is_too_deep_in_one_list_does_not_go_with_the_parts_of_another() -> None:
+    deep: Any = []
+    for _ in range(200):
+        deep = [deep]
+    reading = read(payload(value(statuses=[{**STATUS, "status": "teleported"}], messages=[deep, INBOUND])))
+    assert (len(reading.changes), len(reading.inbound), reading.not_understood) == (1, 1, 1)
+    assert too_deep(reading.changes[0].value) is False
+
+
+@pytest.mark.parametrize("levels", [1, 63, 64, 65, 66])
+def test_so_many_levels_are_carried(levels: int) -> None:
+    tree: Any = []
+    for level in range(levels - 1):
+        tree = [1, tree] if level % 2 else {"text": "x", "deep": tree}
+    assert too_deep(tree) is (levels > DEEPEST)
+
+
+def test_a_long_text_is_no_time_and_not_remembered() -> None:
+    assert moment("1" * 16) is None
+    assert moment("000001750263773") is not None

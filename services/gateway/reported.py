@@ -1,0 +1,151 @@
+"""What the provider reports on messages of ours raises their states and is told, each report once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import asyncpg
+
+from services.gateway.domain.state import Change, State, first_of, told
+from services.gateway.domain.status import Status
+from services.gateway.domain.timeline import holds, name_of
+from services.gateway.domain.update import Reported
+from services.gateway.domain.webhook import Report, storable
+from services.gateway.store import graph_ids, messages
+from services.gateway.store.messages import Key
+from shared.bus.outbox import Unit
+from shared.events.catalogue import MessageConfirmed, MessageStatusChanged, RunReported
+from shared.events.values import DeliveryStatus
+from shared.ids import MessageId, NumberId, TenantId
+from shared.telemetry.tracing import Tracing, is_sampled
+
+REPORTED: Final = {status: Status(status.value) for status in DeliveryStatus}
+DELIVERY: Final = {ours: theirs for theirs, ours in REPORTED.items()}
+_PLAYED: Final = "played"
+
+Name = tuple[TenantId, str, NumberId]
+"""A message as a report names it: what is said of it through another number than its own is not believed."""
+
+
+async def tell_reports(
+    unit: Unit, reports: Mapping[Name, Sequence[Report]], tracing: Tracing, watching: Collection[TenantId]
+) -> list[Reported]:
+    """Raise the states of our own messages; reports of others' are absorbed, repeated ones tell nothing new. Returns what those are
+    to be told who watch.
+
+    That a message is sent its sender tells: after its call, or, where it does not know what became of that, once it hears from here
+    (or from `track`, whichever comes second) that the report is there.
+    """
+    if not reports:
+        return []
+    after: list[tuple[Key, State]] = []
+    facts: list[Reported] = []
+    learned: list[graph_ids.Learned] = []
+    for row in await messages.lock(unit.connection, {(tenant_id, message_id) for tenant_id, message_id, _ in reports}):
+        key = row["tenant_id"], row["id"]
+        of_message = reports.get((*key, row["number_id"]), ())
+        changes = [change_of(report) for report in of_message]
+        causes = dict(zip(reversed(changes), reversed(of_message), strict=True))
+        before = messages.state_of(row)
+        state, new = told(before, changes)
+        if state != before:
+            after.append((key, state))
+            learned += graph_ids.newly_known(row, before, state)
+        counted = set() if row["run_id"] is None else first_of(before.timeline, new)
+        news = [change for change in new if change.status is not Status.SENT or before.status is Status.UNKNOWN]
+        for change in news:
+            event = _status_changed(key, change, causes[change], row["traceparent"], tracing)
+            unit.emit(event)
+            if change in counted:
+                unit.emit(_run_reported(event, row["run_id"]))
+            if before.status is Status.UNKNOWN and event.attempt is not None:
+                unit.emit(_confirmed(event, event.attempt))
+        if key[0] in watching:
+            firsts = {change for change in first_of(before.timeline, news) if change.status is not Status.SENT}
+            facts += _facts(row, before, of_message, news, firsts)
+    await messages.write(unit.connection, after)
+    await graph_ids.learn(unit.connection, learned)
+    return facts
+
+
+def change_of(report: Report) -> Change:
+    detail = None if report.error_code is None else report.error_detail
+    return Change(REPORTED[report.status], report.at, report.wamid, report.error_code, detail, attempt=report.attempt)
+
+
+def _facts(
+    row: asyncpg.Record, before: State, reports: Sequence[Report], news: Collection[Change], firsts: Collection[Change]
+) -> list[Reported]:
+    """Each report once, those of one state by their participants and the provider's own words. One whose state was told before is
+    repeated, unless it says more than its state does. `firsts` are those of the changes that are news in our own shapes too: the
+    first of its status, and that a message is sent its sender tells."""
+    facts = []
+    for report in {report.key: report for report in reversed(reports)}.values():
+        change = change_of(report)
+        says_more = report.provider_status == _PLAYED or report.participant is not None
+        if change not in news and not says_more and holds(before.timeline, name_of(change.status, change.at)):
+            continue
+        facts.append(
+            Reported(
+                row["tenant_id"],
+                row["number_id"],
+                row["id"],
+                change.status,
+                change.at,
+                change.wamid,
+                change.code,
+                change.detail,
+                storable(report.raw),
+                storable(report.contact),
+                is_new=change in firsts,
+            )
+        )
+    facts.reverse()
+    return facts
+
+
+def _status_changed(
+    key: Key, change: Change, report: Report, traceparent: str | None, tracing: Tracing
+) -> MessageStatusChanged:
+    """The event, in the message's own trace: where that is recorded, the webhook is one span of it."""
+    tenant_id, message_id = key
+    if is_sampled(traceparent):
+        with tracing.span("webhook status", kind="server", traceparent=traceparent) as span:
+            span.set(message_id=message_id, status=change.status.value)
+            traceparent = span.traceparent
+    assert change.wamid is not None
+    pricing = report.raw.get("pricing")
+    return MessageStatusChanged(
+        tenant_id=tenant_id,
+        traceparent=traceparent,
+        message_id=MessageId(message_id),
+        attempt=change.attempt,
+        wamid=change.wamid,
+        status=DELIVERY[change.status],
+        status_at=change.at,
+        error_code=change.code,
+        error_detail=change.detail,
+        pricing=storable(pricing) if isinstance(pricing, dict) else None,
+    )
+
+
+def _run_reported(event: MessageStatusChanged, run_id: str) -> RunReported:
+    return RunReported(
+        tenant_id=event.tenant_id,
+        traceparent=event.traceparent,
+        run_id=run_id,
+        message_id=event.message_id,
+        status=event.status,
+        status_at=event.status_at,
+    )
+
+
+def _confirmed(event: MessageStatusChanged, attempt: int) -> MessageConfirmed:
+    return MessageConfirmed(
+        tenant_id=event.tenant_id,
+        traceparent=event.traceparent,
+        message_id=event.message_id,
+        attempt=attempt,
+        wamid=event.wamid,
+    )

@@ -1,0 +1,1 @@
+"""The bodies of what tenants may ask the sender, by way of the gateway, which documents them."""
