@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
-from services.gateway.contents import having_faults
+from services.gateway.contents import having_faults, named_for_long
 from services.gateway.domain import admission
 from services.gateway.domain.contact import Contact
 from services.gateway.domain.message import Message
@@ -18,7 +17,7 @@ from services.gateway.store import messages as store
 from shared.batching import Batcher, Full
 from shared.bus.outbox import Outbox, Unit
 from shared.clock import Clock
-from shared.content import TYPES, content_of, message_place, unfilled_faults
+from shared.content import TYPES, content_of, unfilled_faults
 from shared.errors import FieldError, Rejected
 from shared.events.values import Content
 from shared.ids import MessageId, TenantId, new_id
@@ -83,7 +82,7 @@ class Acceptance:
             tenant_id=tenant_id,
             number_id=number_id,
             recipient=recipient,
-            content=_named_for_long(content, known.wamids, moments.not_before) if known.wamids else content,
+            content=named_for_long(content, known.wamids, moments.not_before) if known.wamids else content,
             tier=body.priority.tier,
             status=Status.SCHEDULED if moments.is_scheduled else Status.ACCEPTED,
             accepted_at=now,
@@ -163,18 +162,6 @@ def _rendered(body: SendMessage, template_id: str, known: Known, reader: Named) 
     if faults or body.context is None:
         return faults or content
     return {**content, "context": {"message_id": body.context.message_id}}
-
-
-def _named_for_long(content: Content, wamids: Mapping[str, str], at: datetime) -> Content:
-    """The content with the provider's name of the message that it answers, where the sender will not know that any more."""
-    place = message_place(content)
-    if place is None:
-        return content
-    part, name = place[0], place[1].removeprefix("/")
-    wamid = wamids.get(part["message_id"])
-    if wamid is None or not admission.is_forgotten(part["message_id"], at):
-        return content
-    return {**content, name: {**part, "message_id": wamid}}
 
 
 def _reader(to: str, variables: Mapping[str, str], contact: Contact | None) -> Named:

@@ -96,7 +96,8 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     )
     acceptance = Acceptance(outbox, clock)
     media = Media(pool, open_objects(settings.objects))
-    lookups = Lookups(pool, directory, ContentDirectory(TemplateDirectory(pool, clock), media))
+    contents = ContentDirectory(TemplateDirectory(pool, clock), media)
+    lookups = Lookups(pool, directory, contents)
     limiter = RedisLimiter(redis, clock, local_share=None)
     rate = InboundRate(limiter, settings.security.master_key.get_secret_value(), settings.gateway.inbound_per_minute)
     updates = Updates(Watch(clock))
@@ -186,7 +187,14 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         acceptance.singles,
         intake,
         *subscribers(
-            bus, outbox, connections, Requests(outbox, directory, clock), updates, streams, spool=spool, tracing=tracing
+            bus,
+            outbox,
+            connections,
+            Requests(outbox, pool, directory, contents, clock),
+            updates,
+            streams,
+            spool=spool,
+            tracing=tracing,
         ),
         reader,
         importer,

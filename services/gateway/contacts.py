@@ -16,7 +16,7 @@ from typing import Final
 import asyncpg
 
 from services.gateway.domain.consent import Word
-from services.gateway.domain.contact import Change, Contact, Identifier, changed
+from services.gateway.domain.contact import Change, Contact, Identifier, Kind, changed
 from services.gateway.store import contacts as store
 from services.gateway.store import kept_opt_outs
 from shared.bus.outbox import Unit
@@ -59,14 +59,16 @@ class Done:
 Result = Done | list[FieldError]
 """Pointers are relative to the item."""
 
+_ADDRESSES: Final[tuple[Kind, ...]] = ("phone", "user_id")
+"""What messages go to."""
 _NOBODY: Final = Contact("", {})
 _CONFLICT: Final = FieldError("", "contact.conflict", "its identifiers belong to different contacts")
 
 
 @dataclass(slots=True)
 class _Draft:
-    """Contacts on the table: as they were found, as they are, who is called what, and what they have said. `kept`: by phone
-    number, the opt-outs of those who were erased."""
+    """Contacts on the table: as they were found, as they are, who is called what, and what they have said. `kept`: by address, the
+    opt-outs of those who were erased."""
 
     before: dict[str, Contact]
     kept: Mapping[str, Word]
@@ -89,14 +91,14 @@ class _Draft:
 
     def change(self, contact: Contact, change: Change, now: datetime) -> Result:
         """One item, to this contact; nobody else has the names that it brings."""
-        phone, kept = change.identifiers.get("phone"), None
-        if phone is not None and phone != contact.identifiers.get("phone"):
-            kept = self.kept.get(phone)
-        heard = contact if kept is None else replace(contact, standing=contact.standing.heard(kept))
+        kept = self._kept(contact, change)
+        heard = contact
+        for word in kept:
+            heard = replace(heard, standing=heard.standing.heard(word))
         after = changed(heard, change, now)
         if isinstance(after, list):
             return after
-        self.words += [(contact.id, word) for word in (kept, change.word_for(heard)) if word is not None]
+        self.words += [(contact.id, word) for word in (*kept, change.word_for(heard)) if word is not None]
         is_new = contact.id not in self.present
         if not is_new and after == contact:
             return Done(contact.id, Outcome.UNCHANGED)
@@ -106,6 +108,14 @@ class _Draft:
         self.owners.update(dict.fromkeys(after.identifiers.items(), contact.id))
         self.present[contact.id] = after
         return Done(contact.id, Outcome.CREATED if is_new else Outcome.UPDATED)
+
+    def _kept(self, contact: Contact, change: Change) -> Iterable[Word]:
+        """What was kept of the addresses that the contact has not had yet; one word where it is the same of both."""
+        if not self.kept:
+            return ()
+        had = contact.identifiers
+        new = [a for kind in _ADDRESSES if (a := change.identifiers.get(kind)) is not None and a != had.get(kind)]
+        return dict.fromkeys(self.kept[address] for address in new if address in self.kept)
 
 
 async def upsert(
@@ -186,25 +196,26 @@ async def call(unit: Unit, tenant_id: TenantId, contact: Contact, name: Identifi
 
 
 async def erase(unit: Unit, tenant_id: TenantId, contact_id: str) -> Sequence[str] | None:
-    """Forget the person. Returns the groups they were in; None where there is no such contact. That a phone number has opted out
-    is kept, so that whoever comes back with it is not written to."""
+    """Forget the person. Returns the groups they were in; None where there is no such contact. That their addresses have opted out
+    is kept, so that whoever comes back with one of them is not written to."""
     contact = await store.lock(unit.connection, tenant_id, contact_id)
     if contact is None:
         return None
-    phone, word = contact.identifiers.get("phone"), contact.standing.word
-    if phone is not None and word is not None and word.consent is Consent.OPTED_OUT:
-        await kept_opt_outs.keep(unit.connection, tenant_id, phone, word)
+    addresses, word = _kept_under(contact), contact.standing.word
+    if addresses and word is not None and word.consent is Consent.OPTED_OUT:
+        await kept_opt_outs.keep(unit.connection, tenant_id, addresses, word)
     return await store.erase(unit.connection, tenant_id, contact_id)
 
 
 async def _laid_out(
     connection: Connection, tenant_id: TenantId, found: Sequence[Contact], names: Iterable[Identifier]
 ) -> _Draft:
-    """Locked contacts, and what is kept of the numbers that they have or are to have. Read behind the locks: an erasure that they
+    """Locked contacts, and what is kept of the addresses that they have or are to have. Read behind the locks: an erasure that they
     waited for is seen."""
-    phones = {value for kind, value in names if kind == "phone"}
-    phones.update(phone for one in found if (phone := one.identifiers.get("phone")) is not None)
-    return _Draft({one.id: one for one in found}, await kept_opt_outs.kept(connection, tenant_id, phones))
+    addresses = {value for kind, value in names if kind in _ADDRESSES}
+    for one in found:
+        addresses.update(_kept_under(one))
+    return _Draft({one.id: one for one in found}, await kept_opt_outs.kept(connection, tenant_id, addresses))
 
 
 async def _write(
@@ -232,20 +243,28 @@ async def _write(
     await store.update(connection, tenant_id, former, now)
     await store.rename(connection, tenant_id, gone, named)
     await store.record(connection, tenant_id, draft.words)
-    if draft.kept and (ended := [phone for one in (*new, *former) if (phone := _opted_in_again(one, draft.kept)) is not None]):
+    if draft.kept and (ended := [address for one in (*new, *former) for address in _opted_in_again(one, draft.kept)]):
         await kept_opt_outs.forget(connection, tenant_id, ended)
     return await _told(tenant_id, before, (*new, *former), channel, now)
 
 
-def _opted_in_again(contact: Contact, kept: Mapping[str, Word]) -> str | None:
-    """The contact's number, where an opt-out was kept of it that its opt-in ends."""
-    phone, word = contact.identifiers.get("phone"), contact.standing.word
-    former = None if phone is None else kept.get(phone)
-    if former is None or word is None or word.consent is not Consent.OPTED_IN:
-        return None
-    # Kept longer than needed harms nobody: an opt-in to marketing alone may be of a contact that was there before.
-    is_of_all = word.scope is ConsentScope.ALL or former.scope is ConsentScope.MARKETING
-    return phone if is_of_all and word.at > former.at else None
+def _opted_in_again(contact: Contact, kept: Mapping[str, Word]) -> Iterable[str]:
+    """The contact's addresses of which an opt-out was kept that its opt-in ends."""
+    word = contact.standing.word
+    if word is None or word.consent is not Consent.OPTED_IN:
+        return
+    for address in _kept_under(contact):
+        former = kept.get(address)
+        if former is None or word.at <= former.at:
+            continue
+        # Kept longer than needed harms nobody: an opt-in to marketing alone may be of a contact that was there before.
+        if word.scope is ConsentScope.ALL or former.scope is ConsentScope.MARKETING:
+            yield address
+
+
+def _kept_under(contact: Contact) -> Sequence[str]:
+    """Under what an opt-out of theirs is kept; one spelling of a number stands for all."""
+    return [address for kind in _ADDRESSES if (address := contact.identifiers.get(kind)) is not None]
 
 
 def _names(contacts: Iterable[Contact]) -> dict[Identifier, str]:

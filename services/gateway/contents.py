@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Protocol
 
+from services.gateway.domain import admission
 from services.gateway.templates import Shapes, TemplateDirectory, parameter_faults, template_named
-from shared.content import media_places
+from shared.content import media_places, message_place
 from shared.content.files import File, file_fault
 from shared.content.references import OWN_MEDIA
 from shared.errors import FieldError
@@ -67,6 +69,18 @@ def own_files(content: Content) -> Iterator[str]:
 def having_faults(content: Content, having: Having) -> list[FieldError]:
     """What the provider would refuse of a content, knowing what it names."""
     return [*parameter_faults(having.shapes, content), *_file_faults(content, having.files)]
+
+
+def named_for_long(content: Content, wamids: Mapping[str, str], at: datetime) -> Content:
+    """The content with the provider's name of the message that it answers, where the sender will not know that any more."""
+    place = message_place(content)
+    if place is None:
+        return content
+    part, name = place[0], place[1].removeprefix("/")
+    wamid = wamids.get(part["message_id"])
+    if wamid is None or not admission.is_forgotten(part["message_id"], at):
+        return content
+    return {**content, name: {**part, "message_id": wamid}}
 
 
 def _file_faults(content: Content, files: Mapping[str, File]) -> Iterator[FieldError]:

@@ -163,7 +163,8 @@ class GraphClient:
             raise GraphFailed("provider.origin_not_allowed")
         async with self.session.get(
             URL(url, encoded=True),
-            headers={"Authorization": f"Bearer {caller.token}"},
+            # As it is: packed on its way, a file can be of any size.
+            headers={"Authorization": f"Bearer {caller.token}", "Accept-Encoding": "identity"},
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS),
         ) as response:

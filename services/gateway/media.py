@@ -30,12 +30,13 @@ from services.gateway.domain.media import (
 from services.gateway.store import media as store
 from services.gateway.store.media import Bytes, Origin
 from shared.bus.outbox import Unit
-from shared.db.pool import Connection, Pool
+from shared.db.pool import Pool
 from shared.errors import Rejected
-from shared.events.catalogue import MediaStored
+from shared.events.catalogue import MediaDeleted, MediaStored
 from shared.http.codes import Code
 from shared.ids import TenantId, is_id, new_id
 from shared.objects.store import ObjectsAway, ObjectStore
+from shared.telemetry.tracing import current_traceparent
 
 log = structlog.get_logger(__name__)
 
@@ -146,10 +147,13 @@ class Media:
         """The file's bytes, or a part of them. Raises `NoObject`, `ObjectsAway`."""
         return await self.objects.get(record.object_key, start, end)
 
-    async def delete(self, connection: Connection, tenant_id: TenantId, media_id: str) -> bool:
-        """Forget a file; its bytes go with it where no other has the same. False where there is none. What was sent with it stays
-        sent; what is still to be sent with it fails, unless the provider has it already."""
-        return await store.delete(connection, tenant_id, media_id)
+    async def delete(self, unit: Unit, tenant_id: TenantId, media_id: str) -> bool:
+        """Forget a file, and tell of it; its bytes go with it where no other has the same. False where there is none. What was sent
+        with it stays sent; what is still to be sent with it fails."""
+        if not await store.delete(unit.connection, tenant_id, media_id):
+            return False
+        unit.emit(MediaDeleted(tenant_id=tenant_id, traceparent=current_traceparent(), media_id=media_id))
+        return True
 
     async def remove_leftovers(self) -> bool:
         """Remove objects that nothing names; True where there may be more."""

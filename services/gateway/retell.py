@@ -99,11 +99,11 @@ def _opt_out(row: asyncpg.Record) -> Iterable[Event]:
 
 def _kept_opt_out(row: asyncpg.Record) -> Iterable[Event]:
     contact_id = new_id("ctc")  # nobody's: who it was is forgotten
-    for phone in spellings(row["phone"]):
+    for address in spellings(row["address"]):  # a user id has one
         yield ContactConsentChanged(
             tenant_id=TenantId(row["tenant_id"]),
             contact_id=contact_id,
-            phone=phone,
+            phone=address,
             consent=Consent.OPTED_OUT,
             scope=ConsentScope(row["scope"]),
             source=row["source"],

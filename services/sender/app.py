@@ -26,6 +26,7 @@ from services.sender.media import OwnFiles
 from services.sender.numbers import Numbers
 from services.sender.prepare import Preparation
 from services.sender.references import References
+from services.sender.removals import Removals
 from services.sender.routes import OperatorRoutes
 from services.sender.settings import Settings
 from services.sender.uploads import UPLOAD_SECONDS, Uploads
@@ -126,6 +127,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         references.lookups,
         files.lookups,
         *uploads.workers,
+        Removals(pool, file_session, directory).worker,
         health.slowing,
         *jobs(outbox, pool, own.journal_folder, own.unknown_grace_seconds),
         *callbacks.components,

@@ -13,7 +13,15 @@ from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.outbox import Outbox
 from shared.bus.subscriber import Subscriber
 from shared.clock import Clock
-from shared.events.catalogue import MediaStored, MessageConfirmed, MessageReceived, MessageReleased, NumberConnected, UpdateTold
+from shared.events.catalogue import (
+    MediaDeleted,
+    MediaStored,
+    MessageConfirmed,
+    MessageReceived,
+    MessageReleased,
+    NumberConnected,
+    UpdateTold,
+)
 from shared.events.event import Event
 from shared.limits.limiter import Limiter
 from shared.telemetry.tracing import Tracing
@@ -28,7 +36,7 @@ NUMBERS: Final = Subscription("sender.numbers", (NumberConnected,), _POLICY)
 # What an inbound message takes from its number's rate is of interest for seconds: one try more, then it is not counted.
 INBOUND: Final = Subscription("sender.inbound", (MessageReceived,), RetryPolicy(schedule_seconds=(1,)), max_events=1_024)
 CALLBACKS: Final = Subscription("sender.callbacks", (UpdateTold,), _POLICY, concurrency=2)
-MEDIA: Final = Subscription("sender.media", (MediaStored,), _POLICY)
+MEDIA: Final = Subscription("sender.media", (MediaStored, MediaDeleted), _POLICY)
 SUBSCRIPTIONS: Final = (DELIVER, CONFIRM, NUMBERS, INBOUND, CALLBACKS, MEDIA)
 
 
@@ -59,8 +67,8 @@ def subscribers(
     async def on_told(events: Sequence[Event]) -> None:
         await callbacks.tell(cast("Sequence[UpdateTold]", events))
 
-    async def on_stored(events: Sequence[Event]) -> None:
-        await uploads.know(outbox, cast("Sequence[MediaStored]", events))
+    async def on_file(events: Sequence[Event]) -> None:
+        await uploads.know(outbox, cast("Sequence[MediaStored | MediaDeleted]", events))
 
     handlers = (
         (DELIVER, on_released),
@@ -68,6 +76,6 @@ def subscribers(
         (NUMBERS, on_number),
         (INBOUND, on_received),
         (CALLBACKS, on_told),
-        (MEDIA, on_stored),
+        (MEDIA, on_file),
     )
     return [Subscriber(bus, subscription, handler, tracing) for subscription, handler in handlers]

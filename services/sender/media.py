@@ -35,6 +35,8 @@ REMEMBERED: Final = 10_000
 """Ids that a process keeps in memory."""
 MARGIN: Final = timedelta(minutes=10)
 """Before its end an id is not used any more."""
+KNOWN_SECONDS: Final = 300.0
+"""So long an id in memory is used without looking whether its file is still there."""
 BELIEVED: Final = timedelta(hours=1)
 """An id that the provider has given so lately is not the reason why it refuses a message."""
 DOUBTED: Final = frozenset({"provider.100", "provider.131009", "provider.131052", "provider.131053"})
@@ -52,7 +54,7 @@ class OwnFiles:
         self._pool = pool
         self._clock = clock
         self._wake = wake
-        self._handles: OrderedDict[Name, Handle] = OrderedDict()
+        self._handles: OrderedDict[Name, tuple[Handle, float]] = OrderedDict()
         self.lookups: Batcher[Name, Found] = Batcher("sender.media", self._find)
 
     async def put_in(self, content: Content, event: MessageReleased, number: Number) -> Content | Outcome:
@@ -79,7 +81,8 @@ class OwnFiles:
             return outcome
         until = self._clock.now() - BELIEVED
         names = set(_names(event.content, event, number))
-        old = {name: handle.text for name in names if (handle := self._handles.get(name)) and handle.uploaded_at < until}
+        known = {name: self._handles[name][0] for name in names if name in self._handles}
+        old = {name: handle.text for name, handle in known.items() if handle.uploaded_at < until}
         if not old:
             return outcome
         for name in old:
@@ -109,8 +112,10 @@ class OwnFiles:
         return _AWAY
 
     def _remembered(self, name: Name) -> Handle | None:
-        handle = self._handles.get(name)
-        if handle is not None and handle.expires_at - MARGIN <= self._clock.now():
+        if name not in self._handles:
+            return None
+        handle, found_at = self._handles[name]
+        if handle.expires_at - MARGIN <= self._clock.now() or self._clock.monotonic() - found_at > KNOWN_SECONDS:
             del self._handles[name]
             return None
         return handle
@@ -125,7 +130,7 @@ class OwnFiles:
                 raise
             return _AWAY
         if isinstance(found, Handle):
-            self._handles[name] = found
+            self._handles[name] = found, self._clock.monotonic()
             while len(self._handles) > REMEMBERED:
                 self._handles.popitem(last=False)
         return found

@@ -17,7 +17,7 @@ from services.sender.store import media as store
 from services.sender.store.media import Job
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
-from shared.events.catalogue import MediaStored, NumberPaused
+from shared.events.catalogue import MediaDeleted, MediaStored, NumberPaused
 from shared.every import Every
 from shared.objects.store import NoObject, ObjectsAway, ObjectStore
 from shared.unavailable import is_unavailable
@@ -44,10 +44,15 @@ UNREADY_SECONDS: Final = 5.0
 """Until a number that is not known yet, or paused, is looked at again; its messages wait too."""
 
 
-async def know(outbox: Outbox, events: Sequence[MediaStored]) -> None:
-    """Keep the record of the tenants' files."""
+async def know(outbox: Outbox, events: Sequence[MediaStored | MediaDeleted]) -> None:
+    """Keep the record of the tenants' files. One that was deleted never comes back, in whatever order that is told."""
+    stored = [event for event in events if isinstance(event, MediaStored)]
+    deleted = [event for event in events if isinstance(event, MediaDeleted)]
     async with outbox.transaction() as unit:
-        await store.know(unit.connection, events)
+        if stored:
+            await store.know(unit.connection, stored)
+        if deleted:
+            await store.drop(unit.connection, deleted)
 
 
 class Uploads:

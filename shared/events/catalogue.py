@@ -158,6 +158,12 @@ class MediaStored(Event, name="media.stored", version=1, owner="gateway"):
     """The inbound message that it belongs to."""
 
 
+class MediaDeleted(Event, name="media.deleted", version=1, owner="gateway"):
+    """A file that was in the object store was deleted, by its tenant. It may be told before `media.stored` is."""
+
+    media_id: str
+
+
 class MediaLost(Event, name="media.lost", version=1, owner="gateway"):
     """A file that somebody sent cannot be fetched and will not be tried again."""
 

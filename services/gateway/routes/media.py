@@ -25,7 +25,7 @@ from shared.http.requests import read_body, read_idempotency_key, read_query
 from shared.http.responses import json_bytes, json_response
 from shared.http.routes import Access, Route
 from shared.http.uploads import FORM_BYTES, open_upload
-from shared.idempotency import once
+from shared.idempotency import REPLAYED, once
 from shared.ids import is_id
 from shared.objects.store import NoObject
 
@@ -105,8 +105,8 @@ class MediaRoutes:
                 "Delete a file",
                 TAG,
                 responses={204: None, 404: Problem},
-                description="What was sent with it stays sent. What is still to be sent with it fails, unless the provider has the "
-                "file from that number already.",
+                description="What was sent with it stays sent; what is still to be sent with it fails. The provider is asked to "
+                "delete its copies.",
             ),
         ]
 
@@ -126,7 +126,10 @@ class MediaRoutes:
             return 201, json_bytes(self._view(request, record))
 
         said = f"{taken.nature.mime_type}\n{taken.file_name}".encode()
-        return await once(self._outbox, request, taken.what.sha256 + said, effect)
+        response = await once(self._outbox, request, taken.what.sha256 + said, effect)
+        if REPLAYED in response.headers:
+            self._sign_anew(request, response)
+        return response
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, MediaQuery)
@@ -163,7 +166,7 @@ class MediaRoutes:
     async def delete(self, request: web.Request) -> web.StreamResponse:
         await read_body(request, ())
         async with self._outbox.transaction() as unit:
-            if not await self._media.delete(unit.connection, tenant_of(request), request.match_info["media_id"]):
+            if not await self._media.delete(unit, tenant_of(request), request.match_info["media_id"]):
                 raise _UNKNOWN
         return web.Response(status=204)
 
@@ -187,9 +190,21 @@ class MediaRoutes:
         except NoObject:  # deleted meanwhile
             raise _UNKNOWN from None
 
-    def _view(self, request: web.Request, record: MediaRecord) -> MediaView:
+    def _sign_anew(self, request: web.Request, response: web.Response) -> None:
+        """Of an answer that is kept for days, the address is good for minutes."""
+        assert isinstance(response.body, bytes)
+        view = MediaView.model_validate_json(response.body)
+        url, url_expires_at = self._address(request, view.id)
+        response.body = json_bytes(view.model_copy(update={"url": url, "url_expires_at": url_expires_at}))
+
+    def _address(self, request: web.Request, media_id: str) -> tuple[str, datetime]:
+        """An address that is good from now on, and until when."""
         urls = self._urls if self._urls.base else replace(self._urls, base=str(request.url.origin()))
-        url, expires = urls.sign(record.id, self._clock.now().timestamp())
+        url, expires = urls.sign(media_id, self._clock.now().timestamp())
+        return url, datetime.fromtimestamp(expires, UTC)
+
+    def _view(self, request: web.Request, record: MediaRecord) -> MediaView:
+        url, url_expires_at = self._address(request, record.id)
         return MediaView(
             id=record.id,
             cloud_api_id=str(record.wire_id),
@@ -202,5 +217,5 @@ class MediaRoutes:
             wamid=record.wamid,
             created_at=record.created_at,
             url=url,
-            url_expires_at=datetime.fromtimestamp(expires, UTC),
+            url_expires_at=url_expires_at,
         )

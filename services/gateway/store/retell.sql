@@ -28,6 +28,6 @@ WHERE consent = 'opted_out' AND (contacts.tenant_id, contacts.id) > ($1, $2)
 ORDER BY contacts.tenant_id, contacts.id LIMIT $3
 
 -- name: retell_kept_opt_outs
--- Takes a tenant and a phone number to begin after and a limit; returns what is kept of those who opted out and were erased.
-SELECT tenant_id, phone AS id, phone, scope, at, source FROM kept_opt_outs
+-- Takes a tenant and an address to begin after and a limit; returns what is kept of those who opted out and were erased.
+SELECT tenant_id, phone AS id, phone AS address, scope, at, source FROM kept_opt_outs
 WHERE (tenant_id, phone) > ($1, $2) ORDER BY tenant_id, phone LIMIT $3

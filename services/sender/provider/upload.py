@@ -1,10 +1,12 @@
-"""Bring a file to the provider: `POST /{phone_number_id}/media`, a form whose length is known before it begins.
+"""Bring a file to the provider: `POST /{phone_number_id}/media`, a form whose length is known before it begins. Have it deleted
+there: `DELETE /{media_id}`.
 
 Source: WhatsApp Cloud API, media, read 2026-11. What is uploaded can be sent by its id for 30 days, by this number only.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,13 +18,15 @@ from yarl import URL
 
 from services.sender.domain.outcome import PauseNumber, PauseTemplate, Rejected, Retry, Sent, Unknown
 from services.sender.provider.cloud_api import API_VERSION
-from services.sender.provider.cloud_api_codes import outcome_of
+from services.sender.provider.cloud_api_codes import OBJECT_GONE, outcome_of
 from services.sender.provider.interface import Address
 from shared.events.values import Provider
 
 MOST_ANSWERED: Final = 65_536
 _LONGEST_HANDLE: Final = 128
+_PLAIN_HANDLE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _OK: Final = 200
+_GONE: Final = f"provider.{OBJECT_GONE}"
 
 
 NotUploaded = Rejected | Retry | PauseNumber | PauseTemplate | Unknown
@@ -79,16 +83,36 @@ async def upload(
         "Content-Length": str(len(head) + file.size_bytes + len(tail)),
     }
     async with session.post(place.url, data=body(), headers=headers, allow_redirects=False) as response:
-        answer = bytearray()
-        async for part in response.content.iter_any():
-            answer += part
-            if len(answer) > MOST_ANSWERED:
-                break
+        answer = await _answer(response)
         if response.status == _OK:
-            handle = _handle(bytes(answer))
+            handle = _handle(answer)
             return Unknown("provider.unreadable_answer") if handle is None else Uploaded(handle)
-        outcome = outcome_of(response.status, bytes(answer), response.headers.get("Retry-After"))
+        outcome = outcome_of(response.status, answer, response.headers.get("Retry-After"))
         return Unknown("provider.unreadable_answer") if isinstance(outcome, Sent) else outcome
+
+
+async def remove(session: aiohttp.ClientSession, place: Place, handle: str) -> NotUploaded | None:
+    """One try to have it deleted; None: it is not there any more. Raises aiohttp's errors, `OSError`."""
+    if not _PLAIN_HANDLE.fullmatch(handle):
+        return Rejected("media.handle_odd", "The provider's id of the file is none that fits an address.")
+    headers = {"Authorization": f"Bearer {place.token}", "Accept-Encoding": "identity"}
+    async with session.delete(place.url.parent.parent / handle, headers=headers, allow_redirects=False) as response:
+        if response.status == _OK:
+            return None
+        answer = await _answer(response)
+        outcome = outcome_of(response.status, answer, response.headers.get("Retry-After"))
+        if isinstance(outcome, Sent) or outcome.code == _GONE:
+            return None
+        return outcome
+
+
+async def _answer(response: aiohttp.ClientResponse) -> bytes:
+    answer = bytearray()
+    async for part in response.content.iter_any():
+        answer += part
+        if len(answer) > MOST_ANSWERED:
+            break
+    return bytes(answer)
 
 
 def _head(boundary: str, file: File) -> bytes:

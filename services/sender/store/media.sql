@@ -1,13 +1,81 @@
 -- name: upsert_media
--- Takes tenants, ids, keys, types, sizes, digests and names, all of one length; what is known already stays.
+-- Takes tenants, ids, keys, types, sizes, digests and names, all of one length; what is known already stays, that it was deleted too.
 INSERT INTO media (tenant_id, media_id, object_key, mime_type, size_bytes, sha256, file_name)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[])
 ON CONFLICT DO NOTHING
 
+-- name: begin_deletion
+-- Takes tenants and ids of files, of one length; those that were never told of are known as deleted. Waits for whoever is just being
+-- told of one.
+INSERT INTO media (tenant_id, media_id, deleted_at)
+SELECT DISTINCT tenant_id, media_id, now() FROM unnest($1::text[], $2::text[]) AS d (tenant_id, media_id) ORDER BY 1, 2
+ON CONFLICT DO NOTHING
+
+-- name: lock_media_of_bytes
+-- Takes tenants and ids of files, of one length; returns and locks all of these tenants' files that have the bytes of one of them.
+SELECT m.tenant_id, m.media_id, m.sha256, m.mime_type FROM media AS m
+WHERE m.deleted_at IS NULL AND (m.tenant_id, m.sha256) IN (
+    SELECT own.tenant_id, own.sha256 FROM media AS own
+    JOIN unnest($1::text[], $2::text[]) AS d (tenant_id, media_id) USING (tenant_id, media_id)
+    WHERE own.deleted_at IS NULL
+)
+ORDER BY m.tenant_id, m.media_id FOR UPDATE
+
+-- name: delete_media
+-- Takes tenants and ids of locked files, of one length; only that they were deleted is known of them from now on.
+UPDATE media AS m
+SET deleted_at = now(), object_key = NULL, mime_type = NULL, size_bytes = NULL, sha256 = NULL, file_name = NULL
+FROM unnest($1::text[], $2::text[]) AS d (tenant_id, media_id)
+WHERE m.tenant_id = d.tenant_id AND m.media_id = d.media_id AND m.deleted_at IS NULL
+
+-- name: pass_uploads_on
+-- Takes tenants, digests, types and ids of files, all of one length; the uploads of these bytes are those files' from now on. A refusal
+-- stays what it was: it may be that of the file.
+UPDATE media_uploads AS u SET media_id = k.media_id
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k (tenant_id, sha256, mime_type, media_id)
+WHERE u.tenant_id = k.tenant_id AND u.sha256 = k.sha256 AND u.mime_type = k.mime_type AND u.state <> 'refused'
+
+-- name: drop_uploads
+-- Takes tenants, digests and types, all of one length, and an interval; the uploads of these bytes are forgotten, and what the provider
+-- has of them is to be removed after so long.
+WITH dropped AS (
+    DELETE FROM media_uploads AS u USING unnest($1::text[], $2::text[], $3::text[]) AS g (tenant_id, sha256, mime_type)
+    WHERE u.tenant_id = g.tenant_id AND u.sha256 = g.sha256 AND u.mime_type = g.mime_type
+    RETURNING u.number_id, u.handle, u.expires_at
+)
+INSERT INTO media_removals (number_id, handle, due_at) SELECT number_id, handle, now() + $4::interval FROM dropped
+WHERE handle IS NOT NULL AND expires_at > now()
+ON CONFLICT DO NOTHING
+
+-- name: want_removal
+-- Takes number, digest, type, handle and an interval; what came up for nobody is to be removed after so long.
+INSERT INTO media_removals (number_id, handle, due_at)
+SELECT $1, $4, now() + $5::interval
+WHERE NOT EXISTS (SELECT FROM media_uploads WHERE number_id = $1 AND sha256 = $2 AND mime_type = $3)
+ON CONFLICT DO NOTHING
+
+-- name: claim_removal
+-- Takes an interval; returns a copy at the provider that is due to be removed, nobody else's for so long, and whether it is in use:
+-- the provider may give equal bytes the id that they had.
+UPDATE media_removals AS r SET due_at = now() + $1::interval, tries = tries + 1
+WHERE (number_id, handle) = (
+    SELECT number_id, handle FROM media_removals WHERE due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING number_id, handle, tries,
+    EXISTS (SELECT FROM media_uploads AS u WHERE u.number_id = r.number_id AND u.handle = r.handle) AS is_in_use
+
+-- name: put_off_removal
+-- Takes number, handle, try and an interval; it is due again after so long.
+UPDATE media_removals SET due_at = now() + $4::interval WHERE number_id = $1 AND handle = $2 AND tries = $3
+
+-- name: end_removal
+-- Takes number, handle and try; nothing more is done about it.
+DELETE FROM media_removals WHERE number_id = $1 AND handle = $2 AND tries = $3
+
 -- name: find_uploads
 -- Takes tenants, numbers and ids of files, all of one length, and how long a refusal counts; returns in their order what is known of
 -- each and of its upload. That another file of the same bytes was deleted says nothing of this one.
-SELECT m.sha256, m.mime_type, m.size_bytes, u.state, u.is_held, u.handle, u.settled_at, u.expires_at, u.code, u.detail,
+SELECT m.sha256, m.mime_type, m.size_bytes, m.deleted_at, u.state, u.is_held, u.handle, u.settled_at, u.expires_at, u.code, u.detail,
        greatest(0, extract(epoch FROM u.due_at - now()))::float8 AS due_seconds,
        (u.state = 'uploaded' AND u.expires_at > now())
          OR (u.state = 'refused' AND u.settled_at > now() - $4::interval AND (u.code <> 'media.deleted' OR u.media_id = m.media_id))
@@ -19,10 +87,15 @@ ORDER BY q.place
 
 -- name: want_uploads
 -- Takes numbers, digests, types, tenants and ids of files, all of one length, and how long a refusal counts; each is to be uploaded
--- unless it is there, was just refused, or is wanted already.
+-- unless it is there, was just refused, is wanted already, or its file is just being deleted.
+WITH present AS MATERIALIZED (
+    SELECT w.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+        AS w (number_id, sha256, mime_type, tenant_id, media_id)
+    JOIN media AS m ON m.tenant_id = w.tenant_id AND m.media_id = w.media_id AND m.deleted_at IS NULL
+    ORDER BY w.tenant_id, w.media_id FOR SHARE OF m
+)
 INSERT INTO media_uploads AS u (number_id, sha256, mime_type, tenant_id, media_id)
-SELECT DISTINCT ON (number_id, sha256, mime_type) * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
-    AS w (number_id, sha256, mime_type, tenant_id, media_id)
+SELECT DISTINCT ON (number_id, sha256, mime_type) * FROM present
 ORDER BY number_id, sha256, mime_type, media_id DESC
 ON CONFLICT (number_id, sha256, mime_type) DO UPDATE
 SET state = 'wanted', is_held = false, tries = u.tries + 1, faults = 0, due_at = now(), wanted_at = now(), handle = NULL,
@@ -53,15 +126,16 @@ WITH RECURSIVE numbers AS (
 ), due AS MATERIALIZED (
     SELECT d.* FROM turns AS t CROSS JOIN LATERAL (
         SELECT u.number_id, u.sha256, u.mime_type FROM media_uploads AS u
+        JOIN media AS m ON m.tenant_id = u.tenant_id AND m.media_id = u.media_id AND m.deleted_at IS NULL
         WHERE u.state = 'wanted' AND u.number_id = t.number_id AND u.due_at <= now()
-        ORDER BY u.due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        ORDER BY u.due_at LIMIT 1 FOR UPDATE OF u SKIP LOCKED
     ) AS d LIMIT 1
 )
 UPDATE media_uploads AS u SET due_at = now() + $2::interval + m.size_bytes / $3::float8 * interval '1 second', is_held = true,
     tries = tries + 1
 FROM due, media AS m
 WHERE u.number_id = due.number_id AND u.sha256 = due.sha256 AND u.mime_type = due.mime_type AND m.tenant_id = u.tenant_id
-  AND m.media_id = u.media_id
+  AND m.media_id = u.media_id AND m.deleted_at IS NULL
 RETURNING u.number_id, u.sha256, u.tries, u.faults, m.object_key, m.mime_type, m.size_bytes, m.file_name
 
 -- name: settle_upload
@@ -90,4 +164,10 @@ DELETE FROM media_uploads WHERE (number_id, sha256, mime_type) IN (
     UNION ALL
     (SELECT number_id, sha256, mime_type FROM media_uploads
      WHERE state <> 'uploaded' AND wanted_at < now() - $2::interval AND NOT (is_held AND due_at > now()) LIMIT $1)
+)
+
+-- name: prune_deleted
+-- Takes a limit and an interval; forgets files that were deleted so long ago.
+DELETE FROM media WHERE (tenant_id, media_id) IN (
+    SELECT tenant_id, media_id FROM media WHERE deleted_at < now() - $2::interval LIMIT $1
 )

@@ -196,7 +196,8 @@ async def test_a_blocked_user_gets_nothing() -> None:
         _, told = await call(client, "POST", path, body)
         assert told["block_users"] == {"added_users": [{"input": f"+{READER}", "wa_id": READER}]}
         assert code(await client.send(READER)) == 130403
-        assert (await call(client, "GET", path))[1]["data"] == [{"messaging_product": "whatsapp", "wa_id": READER}]
+        listed = (await call(client, "GET", path))[1]["data"]
+        assert listed == [{"messaging_product": "whatsapp", "input": READER, "wa_id": READER}]
         await call(client, "DELETE", path, body)
         assert (await client.send(READER))[0] == 200
         assert code(await call(client, "POST", path, {**body, "block_users": [{"user": "x"}]})) == 131009

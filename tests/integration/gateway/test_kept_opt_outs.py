@@ -18,6 +18,7 @@ from tests.support.told import silent_outbox
 
 PHONE: Final = "+5511987654321"
 OTHER_SPELLING: Final = "+551187654321"
+USER_ID: Final = "US.13491208655302741918"
 SAID_AT: Final = "2026-11-02T00:00:00Z"
 LATER: Final = "2026-11-03T00:00:00Z"
 OUT: Final = {"state": "opted_out", "at": SAID_AT, "source": "call"}
@@ -114,6 +115,33 @@ async def test_a_contact_that_changes_to_the_number_has_its_opt_out(gateway: Gat
     assert answer.body["consent"] == {"state": "opted_out", "scope": "marketing", "source": "call", "at": SAID_AT}
     history = await gateway.call("GET", f"/api/contacts/{contact['id']}/consents", tenant=tenant)
     assert [(entry["state"], entry["scope"]) for entry in history.body["data"]] == [("opted_out", "marketing")]
+
+
+async def test_of_people_known_by_a_user_id_it_is_kept_too(gateway: Gateway, tenant: Tenant) -> None:
+    contact = await made(gateway, tenant, user_id=USER_ID, consent=OUT)
+    assert (await gateway.call("DELETE", f"/api/contacts/{contact['id']}", tenant=tenant)).status == 204
+    assert await kept(gateway) == [(USER_ID, "all", "call")]
+    back = await made(gateway, tenant, user_id=USER_ID, consent={"state": "opted_in"})
+    assert back["consent"] == {"state": "opted_out", "scope": "all", "source": "call", "at": SAID_AT}
+    await gateway.told()
+    assert (await retell.retell(silent_outbox(gateway.pool, "gateway"), "http://x"))["contact.consent_changed"] == 2
+    told = [event for event in await gateway.told() if isinstance(event, ContactConsentChanged)]
+    assert {(event.phone, event.consent) for event in told} == {(USER_ID, Consent.OPTED_OUT)}
+    answer = await gateway.call("POST", f"/api/contacts/{back['id']}/opt-in", tenant=tenant)
+    assert answer.body["consent"]["state"] == "opted_in"
+    assert await kept(gateway) == []
+
+
+@pytest.mark.parametrize("name", [{"phone": PHONE}, {"user_id": USER_ID}, {"phone": PHONE, "user_id": USER_ID}])
+async def test_it_is_kept_of_each_address_of_theirs(gateway: Gateway, tenant: Tenant, name: dict[str, str]) -> None:
+    contact = await made(gateway, tenant, phone=PHONE, user_id=USER_ID, consent=OUT)
+    assert (await gateway.call("DELETE", f"/api/contacts/{contact['id']}", tenant=tenant)).status == 204
+    assert sorted(await kept(gateway)) == [(PHONE, "all", "call"), (USER_ID, "all", "call")]
+    back = await made(gateway, tenant, username="ana.quispe")
+    answer = await gateway.call("PATCH", f"/api/contacts/{back['id']}", name, tenant)
+    assert answer.body["consent"] == {"state": "opted_out", "scope": "all", "source": "call", "at": SAID_AT}
+    history = await gateway.call("GET", f"/api/contacts/{back['id']}/consents", tenant=tenant)
+    assert len(history.body["data"]) == 1, "what is kept of both is one word"
 
 
 async def test_erased_twice_nothing_is_narrowed(gateway: Gateway, tenant: Tenant) -> None:

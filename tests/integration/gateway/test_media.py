@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from services.gateway.media import UPLOADS_OF_TENANT, Media
-from shared.events.catalogue import MediaStored
+from shared.events.catalogue import MediaDeleted, MediaStored
 from shared.ids import TenantId
 from shared.objects.store import ObjectStore, open_objects
 from tests.integration.gateway.serving import Answer, Gateway, Tenant
@@ -199,6 +199,16 @@ async def test_equal_bytes_of_a_tenant_are_kept_once_until_the_last_file_of_them
     assert [path.parent.name for path in kept(gateway)] == [other.tenant_id]
 
 
+async def test_that_a_file_was_deleted_is_told_once(gateway: Gateway, tenant: Tenant) -> None:
+    view = (await upload(gateway, tenant, PNG)).body
+    other = await gateway.new_tenant("Other")
+    assert (await gateway.call("DELETE", f"/api/media/{view['id']}", tenant=other)).status == 404
+    for _ in range(2):
+        await gateway.call("DELETE", f"/api/media/{view['id']}", tenant=tenant)
+    told = [event for event in await gateway.told() if isinstance(event, MediaDeleted)]
+    assert [(event.tenant_id, event.media_id) for event in told] == [(tenant.tenant_id, view["id"])]
+
+
 async def remove_leftovers(gateway: Gateway, *, at_once: bool = False) -> None:
     if at_once:
         await gateway.pool.execute("UPDATE media_leftovers SET due_at = now()")
@@ -248,6 +258,18 @@ async def test_an_idempotency_key_makes_one_file(gateway: Gateway, tenant: Tenan
     assert (first.status, again.status, other.status) == (201, 201, 422)
     assert again.body["id"] == first.body["id"]
     assert len((await gateway.call("GET", "/api/media", tenant=tenant)).body["data"]) == 1
+
+
+async def test_an_answer_that_is_given_again_has_an_address_that_opens(gateway: Gateway, tenant: Tenant) -> None:
+    key = {"Idempotency-Key": "k-1"}
+    first = (await upload(gateway, tenant, PNG, **key)).body
+    stale = {**first, "url": "https://old.example/", "url_expires_at": "2026-01-01T00:00:00Z"}
+    await gateway.pool.execute("UPDATE idempotency_keys SET answer = $1", orjson.dumps(stale))
+    again = await upload(gateway, tenant, PNG, **key)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.body.keys() == first.keys()
+    assert {name for name in first if again.body[name] != first[name]} <= {"url", "url_expires_at"}
+    assert (await fetch(gateway, again.body["url"]))[:2] == (200, PNG)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ class Graph:
     told_size: Any = None
     asked: list[str] = field(default_factory=list)
     tokens: set[str | None] = field(default_factory=set)
+    encodings: set[str | None] = field(default_factory=set)
+    """What downloads say that they take."""
 
     async def info(self, request: web.Request) -> web.Response:
         self.asked.append("info")
@@ -63,6 +65,7 @@ class Graph:
 
     async def file(self, request: web.Request) -> web.Response:
         self.asked.append("file")
+        self.encodings.add(request.headers.get("Accept-Encoding"))
         self.tokens.add(request.headers.get("Authorization"))
         if self.stale:
             self.stale -= 1
@@ -122,6 +125,7 @@ async def test_a_file_somebody_sent_is_fetched_once_with_the_token_and_told(ther
     assert (event.mime_type, event.size_bytes, event.file_name) == ("image/jpeg", len(JPEG), "cat.jpg")
     assert there.graph.asked == ["info", "file"]
     assert there.graph.tokens == {"Bearer token-111"}
+    assert there.graph.encodings == {"identity"}
     found = (await there.gateway.call("GET", f"/api/media?number_id={there.number_id}", tenant=there.tenant)).body["data"]
     assert [(view["id"], view["wamid"]) for view in found] == [(event.media_id, WAMID)]
     await there.want()

@@ -8,15 +8,21 @@ from typing import Any
 
 import pytest
 
+from services.gateway.contents import ContentDirectory
+from services.gateway.media import Media
 from services.gateway.numbers import NumberDirectory
 from services.gateway.requested import Requests
+from services.gateway.templates import TemplateDirectory
 from shared.auth.seal import Sealer
 from shared.clock import SystemClock
 from shared.events.catalogue import MessageAccepted, MessageRequested, MessageRequestRefused, MessageStatusChanged, RunReported
 from shared.events.values import DailySpan, Hours, OnUnknown, Tier
 from shared.ids import MessageId, NumberId, TenantId, new_id
+from shared.objects.store import open_objects
 from tests.integration.gateway.serving import MASTER_KEY, Gateway, Tenant
+from tests.integration.gateway.test_media import upload
 from tests.integration.gateway.test_webhooks import payload, read, status, value
+from tests.support.files import PDF, PNG
 from tests.support.told import silent_outbox
 
 RUN = new_id("run")
@@ -30,10 +36,14 @@ class Scene:
         self.gateway = gateway
         self.tenant = tenant
         self.number = number
+        clock = SystemClock()
+        media = Media(gateway.pool, open_objects(gateway.objects))
         self._requests = Requests(
             silent_outbox(gateway.pool, "gateway"),
-            NumberDirectory(gateway.pool, Sealer(MASTER_KEY), SystemClock()),
-            SystemClock(),
+            gateway.pool,
+            NumberDirectory(gateway.pool, Sealer(MASTER_KEY), clock),
+            ContentDirectory(TemplateDirectory(gateway.pool, clock), media),
+            clock,
         )
 
     def request(self, **changes: Any) -> MessageRequested:
@@ -146,6 +156,63 @@ async def test_what_cannot_be_a_message_is_refused_and_costs_itself_only(changes
     assert "a\x00b" not in refused.detail
     assert [type(event) for event in told.values()] == [MessageAccepted]
     assert await scene.listed("limit=10") == [right.message_id]
+
+
+async def test_a_file_that_cannot_be_sent_is_refused_with_its_place(scene: Scene) -> None:
+    other = await scene.gateway.new_tenant("Other")
+    image = (await upload(scene.gateway, scene.tenant, PNG)).body["id"]
+    document = (await upload(scene.gateway, scene.tenant, PDF, "application/pdf")).body["id"]
+    anothers = (await upload(scene.gateway, other, PNG)).body["id"]
+    await scene.gateway.told()
+    wanted = {
+        image: None,
+        "1037543291543636": None,
+        document: "media.wrong_type",
+        anothers: "media.unknown",
+        new_id("med"): "media.unknown",
+    }
+    requests = {media_id: scene.request(content={"type": "image", "image": {"id": media_id}}) for media_id in wanted}
+    told = {event.message_id: event for event in await scene.take(*requests.values())}
+    for media_id, code in wanted.items():
+        event = told[requests[media_id].message_id]
+        assert getattr(event, "code", None) == code, media_id
+        if code is not None:
+            assert event.detail.startswith("/content/image/id ")
+    assert len(await scene.listed("limit=10")) == 2
+
+
+async def test_what_was_accepted_is_not_refused_when_it_is_asked_again_without_its_file(scene: Scene) -> None:
+    media_id = (await upload(scene.gateway, scene.tenant, PNG)).body["id"]
+    await scene.gateway.told()
+    request = scene.request(content={"type": "image", "image": {"id": media_id}})
+    assert [type(event) for event in await scene.take(request)] == [MessageAccepted]
+    await scene.gateway.call("DELETE", f"/api/media/{media_id}", tenant=scene.tenant)
+    await scene.gateway.told()
+    assert await scene.take(request) == []
+
+
+async def test_what_does_not_go_to_that_address_is_refused(scene: Scene) -> None:
+    [told] = await scene.take(scene.request(content={"type": "pin", "pin": {"type": "pin", "message_id": "wamid.1"}}))
+    assert isinstance(told, MessageRequestRefused)
+    assert (told.code, told.detail) == ("content.groups_only", "/content/pin goes to groups only")
+
+
+async def test_a_message_of_long_ago_is_named_by_its_wamid(scene: Scene) -> None:
+    old, never = await scene.gateway.send(scene.tenant), await scene.gateway.send(scene.tenant)
+    await scene.gateway.pool.execute("UPDATE messages SET wamid = 'wamid.1' WHERE id = $1", old)
+    await scene.gateway.told()
+    later = datetime.now(UTC) + timedelta(days=8)
+    text = {"type": "text", "text": {"body": "hello"}}
+    requests = [
+        scene.request(content={**text, "context": {"message_id": old}}, not_before=later),
+        scene.request(content={**text, "context": {"message_id": never}}, not_before=later),
+        scene.request(content={**text, "context": {"message_id": old}}),
+        scene.request(content={"type": "reaction", "reaction": {"message_id": old, "emoji": "👍"}}, not_before=later),
+    ]
+    told = {event.message_id: event for event in await scene.take(*requests)}
+    contents = [told[request.message_id].content for request in requests]
+    assert [content["context"]["message_id"] for content in contents[:3]] == ["wamid.1", never, old]
+    assert contents[3] == {"type": "reaction", "reaction": {"message_id": "wamid.1", "emoji": "👍"}}
 
 
 async def test_another_tenants_number_is_refused(scene: Scene) -> None:

@@ -30,6 +30,7 @@ from services.sender.media import OwnFiles
 from services.sender.numbers import Numbers
 from services.sender.prepare import Preparation
 from services.sender.references import References
+from services.sender.removals import Removals
 from services.sender.uploads import Uploads
 from shared.auth.seal import Sealer
 from shared.bus.outbox import Outbox
@@ -62,6 +63,10 @@ async def uploaded(count: str) -> web.Response:
     return web.json_response({"id": f"900{count}"})
 
 
+async def removed(_: str) -> web.Response:
+    return web.json_response({"success": True})
+
+
 def refusing(code: int, status: int = 400) -> Answer:
     async def answer(_: str) -> web.Response:
         return web.json_response({"error": {"code": code, "message": f"(#{code})"}}, status=status)
@@ -80,6 +85,9 @@ class Provider:
     bodies: dict[str, Any] = field(default_factory=dict)
     files: list[tuple[str, bytes, str, str]] = field(default_factory=list)
     answer_to_file: Answer = uploaded
+    removals: list[tuple[str, str | None]] = field(default_factory=list)
+    """Ids of files that it was asked to delete, with the token."""
+    answer_to_removal: Answer = removed
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -99,6 +107,12 @@ class Provider:
         assert (form["messaging_product"], form["type"]) == ("whatsapp", file.content_type)
         return await self.answer_to_file(str(len(self.files)))
 
+    async def remove_file(self, request: web.Request) -> web.Response:
+        """A file that is to be deleted, answered as told."""
+        handle = request.match_info["handle"]
+        self.removals.append((handle, request.headers.get("Authorization")))
+        return await self.answer_to_removal(handle)
+
 
 @dataclass
 class Scene:
@@ -112,6 +126,8 @@ class Scene:
     url: str
     uploads: Uploads
     """Its workers do not run: a test says when a file goes up."""
+    removals: Removals
+    """As `uploads`."""
     objects: ObjectStore
 
     async def connect(self, number_id: NumberId = NUMBER, **changes: Any) -> None:
@@ -156,6 +172,7 @@ async def scene(
     app = web.Application()
     app.router.add_post("/{version}/{number}/messages", provider.take)
     app.router.add_post("/{version}/{number}/media", provider.take_file)
+    app.router.add_delete("/{version}/{handle}", provider.remove_file)
     stop = asyncio.Event()
     redis = Redis.from_url("redis://127.0.0.1:1/0", socket_timeout=0.1, socket_connect_timeout=0.1)
     async with (
@@ -175,6 +192,7 @@ async def scene(
         references = References(pool, clock)
         objects = open_objects(ObjectsSettings(url=str(folder / "objects")))
         uploads = Uploads(outbox, pool, file_session, objects, numbers)
+        removals = Removals(pool, file_session, numbers)
         files = OwnFiles(pool, clock, uploads.wake)
         preparation = Preparation([references], files)
         caller = Caller(session, Journal(folder), preparation, clearance, health, conclusions, tracing, clock)
@@ -187,7 +205,8 @@ async def scene(
         group.create_task(files.lookups.run(stop))
         await until(lambda: calls.is_open, "the calls to be open")
         delivery = Delivery(outbox, numbers, clearance, limiter, calls, clock)
-        there = Scene(provider, delivery, calls, numbers, outbox, pool, breakers, str(server.make_url("/")), uploads, objects)
+        url = str(server.make_url("/"))
+        there = Scene(provider, delivery, calls, numbers, outbox, pool, breakers, url, uploads, removals, objects)
         await there.connect(**number)
         try:
             yield there

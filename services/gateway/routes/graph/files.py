@@ -110,7 +110,7 @@ class FileOperations:
         if record is None:
             return await self.passage.forward(call)
         async with self.outbox.transaction() as unit:
-            await self.media.delete(unit.connection, call.tenant_id, record.id)
+            await self.media.delete(unit, call.tenant_id, record.id)
         return answer(call, {"success": True})
 
     async def _record(self, call: Call) -> MediaRecord | None:

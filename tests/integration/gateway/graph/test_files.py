@@ -10,6 +10,7 @@ import orjson
 import pytest
 from yarl import URL
 
+from shared.events.catalogue import MediaDeleted
 from tests.contract.sandbox.running import NUMBER
 from tests.integration.gateway.graph.conftest import Front, error_of
 
@@ -82,6 +83,7 @@ async def test_it_is_removed(front: Front) -> None:
     other = await front.gateway.new_tenant("Other")
     assert error_of(await front.gateway.call("DELETE", f"/v23.0/{media_id}", tenant=other))["error_subcode"] == 33
     assert (await front.call("DELETE", f"/v23.0/{media_id}")).body == {"success": True}
+    assert sum(isinstance(event, MediaDeleted) for event in await front.gateway.told()) == 1
     assert (await front.gateway.pool.fetchval("SELECT count(*) FROM media")) == 0
 
 
