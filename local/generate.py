@@ -27,9 +27,12 @@ from services.gateway.routes import archive, callbacks, campaigns
 from services.gateway.routes.contact_imports import ContactImportRoutes
 from services.gateway.routes.contacts import ContactRoutes
 from services.gateway.routes.drafts import DraftRoutes
+from services.gateway.routes.events import EventRoutes
 from services.gateway.routes.groups import GroupRoutes
+from services.gateway.routes.media import MediaRoutes
 from services.gateway.routes.messages import MessageRoutes
 from services.gateway.routes.numbers import NumberRoutes
+from services.gateway.routes.quarantine import QuarantineRoutes
 from services.gateway.routes.receipts import ReceiptRoutes
 from services.gateway.routes.schedules import ScheduleRoutes
 from services.gateway.routes.segments import SegmentRoutes
@@ -90,12 +93,15 @@ def openapi() -> dict[str, Any]:
         SegmentRoutes(nothing, nothing).routes(),
         TemplateRoutes(nothing, nothing, nothing).routes(),
         DraftRoutes(nothing, nothing).routes(),
+        MediaRoutes(nothing, nothing, nothing, nothing).routes(),
         SettingsRoutes(nothing, nothing).routes(),
         ScheduleRoutes(door, nothing).routes(),
         campaigns.routes(door),
         callbacks.routes(door),
         archive.routes(door),
+        EventRoutes(nothing, nothing, nothing).routes(),
         WebhookRoutes(nothing, nothing).routes(),
+        QuarantineRoutes(nothing, nothing, nothing).routes(),
         TwilioRoutes(nothing).routes(),
     )
     routes = [*routes, *Health({}).routes()]

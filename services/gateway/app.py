@@ -15,13 +15,10 @@ from services.gateway.contents import ContentDirectory
 from services.gateway.domain.media_url import MediaUrls
 from services.gateway.domain.origins import Origins
 from services.gateway.forward import Door
-from services.gateway.front_door import front_door
-from services.gateway.graph_access import GraphAuthenticator
-from services.gateway.graph_client import GraphClient
+from services.gateway.graph.access import GraphAuthenticator
+from services.gateway.graph.client import GraphClient
+from services.gateway.graph.front_door import front_door
 from services.gateway.groups import Groups
-from services.gateway.inbound_rate import InboundRate
-from services.gateway.ingest import WebhookReader
-from services.gateway.intake import Intake
 from services.gateway.jobs import import_job, jobs, media_job, reader_job, template_job
 from services.gateway.live.access import LiveAuthenticator, Tickets
 from services.gateway.live.hub import BLOCK_SECONDS, Hub
@@ -30,7 +27,6 @@ from services.gateway.lookups import Lookups
 from services.gateway.media import Media
 from services.gateway.media_fetch import FETCH_SECONDS, Fetcher
 from services.gateway.numbers import NumberDirectory
-from services.gateway.reach import Reach
 from services.gateway.requested import Requests
 from services.gateway.routes import archive, callbacks, campaigns
 from services.gateway.routes.contact_imports import ContactImportRoutes
@@ -50,13 +46,17 @@ from services.gateway.routes.templates import TemplateRoutes
 from services.gateway.routes.twilio import TwilioRoutes
 from services.gateway.routes.webhooks import WebhookRoutes
 from services.gateway.settings import Settings
-from services.gateway.signers import Signers
-from services.gateway.spool import Spool
 from services.gateway.template_sync import TemplateSync
 from services.gateway.templates import TemplateDirectory
 from services.gateway.tenants import Authenticator
-from services.gateway.twilio import TwilioIntake
 from services.gateway.updates import Updates, Watch
+from services.gateway.webhooks.inbound_rate import InboundRate
+from services.gateway.webhooks.ingest import WebhookReader
+from services.gateway.webhooks.intake import Intake
+from services.gateway.webhooks.reach import Reach
+from services.gateway.webhooks.signers import Signers
+from services.gateway.webhooks.spool import Spool
+from services.gateway.webhooks.twilio import TwilioIntake
 from shared.auth.seal import Sealer
 from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox

@@ -9,9 +9,9 @@ from services.gateway.connections import Connections
 from services.gateway.expand import answer
 from services.gateway.live.streams import Streams
 from services.gateway.requested import Requests
-from services.gateway.spool import Spool
 from services.gateway.track import track
 from services.gateway.updates import Updates, learn_watched
+from services.gateway.webhooks.spool import Spool
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.outbox import Outbox
 from shared.bus.subscriber import Subscriber

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Final
 
 from services.gateway.contact_import import Imports
-from services.gateway.ingest import WebhookReader
 from services.gateway.media import Media
 from services.gateway.store import contact_imports, graph_ids, news, pruning
 from services.gateway.template_sync import TemplateSync
+from services.gateway.webhooks.ingest import WebhookReader
 from shared import idempotency
 from shared.db.pool import Pool
 from shared.every import Every

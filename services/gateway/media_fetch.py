@@ -19,7 +19,7 @@ import structlog
 
 from services.gateway.domain.media import LARGEST_BYTES, BadFile, MediaRecord, Wanted, clean_name, clean_type
 from services.gateway.domain.update import Happened
-from services.gateway.graph_client import GraphAnswer, GraphClient, GraphFailed
+from services.gateway.graph.client import GraphAnswer, GraphClient, GraphFailed
 from services.gateway.media import Media, Taken, stored
 from services.gateway.store import media as store
 from services.gateway.store.media import Fetch

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from services.gateway.graph_client import GraphClient, GraphFailed
+from services.gateway.graph.client import GraphClient, GraphFailed
 from services.gateway.numbers import NumberDirectory
 from services.gateway.payloads.receipts import ReceiptView, SendReceipt
 from services.gateway.store import numbers as store

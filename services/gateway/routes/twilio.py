@@ -9,7 +9,7 @@ from aiohttp import web
 
 from services.gateway.domain.twilio import ATTEMPT_PARAMETER, PATH, SIGNATURE_HEADER
 from services.gateway.routes.webhooks import TAG
-from services.gateway.twilio import TwilioIntake
+from services.gateway.webhooks.twilio import TwilioIntake
 from shared.http.problem import Problem
 from shared.http.requests import read_body
 from shared.http.routes import Access, Route

@@ -8,9 +8,9 @@ from typing import Final
 from aiohttp import web
 
 from services.gateway.connections import token_digest
-from services.gateway.intake import Intake, unsigned
 from services.gateway.payloads.webhooks import VerifyQuery
 from services.gateway.store import numbers as store
+from services.gateway.webhooks.intake import Intake, unsigned
 from shared.auth.signatures import HEADER, is_signature
 from shared.db.pool import Pool
 from shared.errors import Rejected

@@ -11,11 +11,11 @@ import orjson
 from services.gateway import tenants
 from services.gateway.connections import Connections
 from services.gateway.domain.origins import Origins
-from services.gateway.inbound_rate import InboundRate
-from services.gateway.ingest import WebhookReader
 from services.gateway.numbers import NumberDirectory
 from services.gateway.store import numbers, webhooks
 from services.gateway.updates import Updates, Watch
+from services.gateway.webhooks.inbound_rate import InboundRate
+from services.gateway.webhooks.ingest import WebhookReader
 from shared.auth.seal import Sealer
 from shared.clock import SystemClock
 from shared.config import TelemetrySettings

@@ -36,7 +36,7 @@ def _earlier(monkeypatch: pytest.MonkeyPatch) -> None:
         def now(cls, tz: Any = None) -> Any:
             return SAID_AT.astimezone(tz) + timedelta(days=1)
 
-    monkeypatch.setattr("services.gateway.ingest.datetime", Clock)
+    monkeypatch.setattr("services.gateway.webhooks.ingest.datetime", Clock)
 
 
 def wrote(text: str, wamid: str, seconds: int = 0, sender: str = "15551234567") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
-from services.gateway.inbound_rate import InboundRate
+from services.gateway.webhooks.inbound_rate import InboundRate
 from shared.clock import SystemClock
 from shared.config import RedisSettings
 from shared.limits.redis import RedisLimiter

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from services.gateway import intake, numbers, spool
+from services.gateway import numbers
 from services.gateway.store import webhooks
+from services.gateway.webhooks import intake, spool
 from shared.bus.interface import Refused
 from shared.bus.rabbit import open_rabbit
 from shared.db.pool import Pool

@@ -13,8 +13,9 @@ import asyncpg
 import orjson
 import pytest
 
-from services.gateway import numbers, signers
+from services.gateway import numbers
 from services.gateway.store import pruning, webhooks
+from services.gateway.webhooks import signers
 from shared.auth.signatures import HEADER, sign
 from shared.db.pool import Pool
 from shared.events.catalogue import MessageReceived

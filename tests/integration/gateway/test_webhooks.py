@@ -13,11 +13,11 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from services.gateway import ingest
 from services.gateway.domain import webhook
 from services.gateway.store import webhooks
 from services.gateway.track import track
 from services.gateway.updates import Updates, Watch
+from services.gateway.webhooks import ingest
 from shared.auth.seal import Sealer
 from shared.auth.signatures import HEADER, sign
 from shared.clock import SystemClock

@@ -18,7 +18,7 @@ from aiohttp import BodyPartReader, ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
-from services.gateway.graph_access import QUERY_TOKEN
+from services.gateway.graph.access import QUERY_TOKEN
 from services.gateway.routes.graph.errors import JSON_UTF8, PARAMETER, UNKNOWN_PATH, GraphRejected, refusal
 from shared.escaped_json import escaped_json
 from shared.http.faults import is_suspect, text_fault, unstorable

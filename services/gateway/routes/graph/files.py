@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, MultipartReader, web
 
 from services.gateway.domain.media import BadFile, MediaRecord
 from services.gateway.domain.media_url import MediaUrls
-from services.gateway.graph_nodes import Nodes
+from services.gateway.graph.nodes import Nodes
 from services.gateway.media import Media, Taken
 from services.gateway.media_fetch import Fetcher
 from services.gateway.routes.graph.call import BROKEN_FORM, MULTIPART, Call, answer, refuse_too_large

@@ -17,9 +17,9 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from services.gateway.graph_access import QUERY_TOKEN
-from services.gateway.graph_client import GraphAnswer, GraphClient, GraphFailed
-from services.gateway.graph_nodes import Nodes
+from services.gateway.graph.access import QUERY_TOKEN
+from services.gateway.graph.client import GraphAnswer, GraphClient, GraphFailed
+from services.gateway.graph.nodes import Nodes
 from services.gateway.routes.graph.call import MULTIPART, OVERRIDES, UNTOLD, Call, answer_headers, passed_fields, read_raw
 from services.gateway.routes.graph.errors import AWAY, FAILED, PARAMETER, UNKNOWN_NODE, refusal, unknown_node
 from shared.escaped_json import escaped_json

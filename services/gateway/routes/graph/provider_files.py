@@ -16,7 +16,7 @@ from aiohttp import web
 
 from services.gateway.domain.media import LARGEST_BYTES, UNTYPED, clean_type
 from services.gateway.domain.media_url import MediaUrls
-from services.gateway.graph_client import GraphAnswer, GraphClient, GraphFailed
+from services.gateway.graph.client import GraphAnswer, GraphClient, GraphFailed
 from services.gateway.routes.graph.call import Call
 from services.gateway.routes.graph.errors import AWAY, FAILED, PARAMETER, GraphRejected, failure, refusal, unknown_node
 from shared.clock import Clock

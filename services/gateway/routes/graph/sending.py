@@ -17,7 +17,7 @@ from services.gateway.accept import Acceptance, store_in
 from services.gateway.domain.contact import parse_user_id
 from services.gateway.domain.message import Message
 from services.gateway.domain.wamid import message_of, mint
-from services.gateway.graph_nodes import Nodes
+from services.gateway.graph.nodes import Nodes
 from services.gateway.lookups import Lookups
 from services.gateway.payloads.messages import SendMessage
 from services.gateway.routes.graph.call import Call, answer, read_fields, unpacked

@@ -13,8 +13,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from services.gateway.forward import Door
-from services.gateway.graph_access import QUERY_TOKEN
-from services.gateway.graph_nodes import Node, Nodes
+from services.gateway.graph.access import QUERY_TOKEN
+from services.gateway.graph.nodes import Node, Nodes
 from services.gateway.routes.graph.call import Call, answer, passed_fields, read_fields, read_raw, unpacked
 from services.gateway.routes.graph.errors import AWAY, PARAMETER, refusal, unknown_node
 from services.gateway.routes.graph.passing import Passage

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from services.gateway.domain.origins import Origins
-from services.gateway.graph_client import CALLS_PER_HOUR, MAX_ANSWER_BYTES, GraphClient, GraphFailed
+from services.gateway.graph.client import CALLS_PER_HOUR, MAX_ANSWER_BYTES, GraphClient, GraphFailed
 from shared.auth.seal import Sealer
 from shared.http.client import open_client
 from shared.ids import TenantId

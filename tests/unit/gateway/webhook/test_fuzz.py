@@ -10,11 +10,11 @@ import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.gateway.account_news import digest_of
 from services.gateway.domain.number_news import said_of, shown_number
 from services.gateway.domain.payload import parsed
 from services.gateway.domain.webhook import Reading, account_ids, phone_number_ids, read, storable
-from services.gateway.reported import change_of
+from services.gateway.webhooks.account_news import digest_of
+from services.gateway.webhooks.reported import change_of
 from tests.unit.gateway.webhook.corpus import UNDERSTOOD, message, said, status
 
 HOSTILE: Final[st.SearchStrategy[Any]] = st.sampled_from(

@@ -18,8 +18,8 @@ from services.gateway.domain import webhook
 from services.gateway.domain.payload import parsed
 from services.gateway.domain.webhook_shares import names_only, shares
 from services.gateway.numbers import NumberDirectory, WebhookSource
-from services.gateway.reach import Away, Reach
 from services.gateway.store.webhooks import NOBODY
+from services.gateway.webhooks.reach import Away, Reach
 from shared.auth.signatures import verify
 from shared.clock import Clock
 from shared.events.values import Provider

@@ -14,22 +14,22 @@ from typing import Final
 
 import structlog
 
-from services.gateway import account_news, identities
-from services.gateway.account_news import digest_of, hear_news
 from services.gateway.connections import Connections
 from services.gateway.consent import hear_messages, hear_preferences
 from services.gateway.domain import webhook
 from services.gateway.domain.payload import parsed
 from services.gateway.domain.update import Fact
 from services.gateway.domain.webhook import IdentityChange, Inbound, Reading, Report
-from services.gateway.heard import Said, new_of, tell_heard
-from services.gateway.identities import hear_book, hear_identities, learn_names
-from services.gateway.inbound_rate import InboundRate
 from services.gateway.numbers import NumberDirectory, WebhookSource
-from services.gateway.reported import Name, tell_reports
 from services.gateway.store import news, templates, webhooks
 from services.gateway.templates import take_notices
 from services.gateway.updates import Updates, consents_of
+from services.gateway.webhooks import account_news, identities
+from services.gateway.webhooks.account_news import digest_of, hear_news
+from services.gateway.webhooks.heard import Said, new_of, tell_heard
+from services.gateway.webhooks.identities import hear_book, hear_identities, learn_names
+from services.gateway.webhooks.inbound_rate import InboundRate
+from services.gateway.webhooks.reported import Name, tell_reports
 from shared.bus.outbox import Outbox, Unit
 from shared.ids import TenantId
 from shared.telemetry.tracing import Tracing

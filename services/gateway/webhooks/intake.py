@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from services.gateway.reach import Away, Reach
-from services.gateway.signers import Share, Signers
-from services.gateway.spool import Spool
 from services.gateway.store import webhooks
 from services.gateway.store.webhooks import Payload
+from services.gateway.webhooks.reach import Away, Reach
+from services.gateway.webhooks.signers import Share, Signers
+from services.gateway.webhooks.spool import Spool
 from shared.batching import Batcher, Full
 from shared.bus.interface import StopSignal
 from shared.db.pool import Pool

@@ -10,8 +10,8 @@ from services.gateway import media_fetch
 from services.gateway.domain.media import Wanted
 from services.gateway.domain.update import Heard, Saying
 from services.gateway.domain.webhook import ECHOES, Echo, Edit, IdentityChange, Inbound, Kind, Revoke, storable
-from services.gateway.inbound_rate import InboundRate
 from services.gateway.store import webhooks
+from services.gateway.webhooks.inbound_rate import InboundRate
 from shared.bus.outbox import Unit
 from shared.events.catalogue import MessageEchoed, MessageEdited, MessageReceived, MessageRevoked
 from shared.ids import NumberId, TenantId

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 import orjson
 
 from services.gateway.domain import twilio
-from services.gateway.intake import Intake
 from services.gateway.numbers import NumberDirectory
+from services.gateway.webhooks.intake import Intake
 from shared.clock import Clock
 from shared.errors import Rejected
 from shared.events.values import Provider

@@ -5,8 +5,8 @@ from __future__ import annotations
 from services.gateway.accept import Acceptance
 from services.gateway.domain.media_url import MediaUrls
 from services.gateway.forward import Door
-from services.gateway.graph_client import GraphClient
-from services.gateway.graph_nodes import Nodes
+from services.gateway.graph.client import GraphClient
+from services.gateway.graph.nodes import Nodes
 from services.gateway.lookups import Lookups
 from services.gateway.media import Media
 from services.gateway.media_fetch import Fetcher

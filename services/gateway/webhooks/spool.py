@@ -9,9 +9,9 @@ from typing import Final
 
 import structlog
 
-from services.gateway.reach import Reach
 from services.gateway.store import webhooks
 from services.gateway.store.webhooks import Payload
+from services.gateway.webhooks.reach import Reach
 from shared.bus.interface import Bus, BusError
 from shared.clock import Clock
 from shared.db.pool import Pool

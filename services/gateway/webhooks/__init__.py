@@ -1,0 +1,1 @@
+"""What providers tell us: taken, made durable, read and told as events."""
