@@ -84,7 +84,7 @@ def openapi() -> dict[str, Any]:
     nothing = cast("Any", None)  # the document needs the routes, not what stands behind them
     door = Door(nothing, "", "", "")
     routes = gateway.public_routes(
-        MessageRoutes(nothing, nothing, nothing, nothing).routes(),
+        MessageRoutes(nothing, nothing, nothing, nothing, nothing).routes(),
         ReceiptRoutes(nothing, nothing, nothing, nothing).routes(),
         NumberRoutes(nothing, nothing, nothing, nothing).routes(),
         ContactRoutes(nothing, nothing, nothing, nothing).routes(),

@@ -40,16 +40,21 @@ class Networks:
     def admit(self, address: str) -> bool:
         """True where a connection may go there: it is public, or in an allowed network. `address` is an IP address in numbers;
         anything else is not admitted."""
-        try:
-            parsed = ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        return self._admit(parsed)
+        parsed = _parsed(address)
+        return parsed is not None and self._admit(parsed)
+
+    def trust(self, address: str) -> bool:
+        """True where it is in an allowed network, be that a public one or not."""
+        parsed = _parsed(address)
+        if isinstance(parsed, IPv6Address) and parsed in _TRANSLATED:
+            return self._is_allowed(parsed) or self._is_allowed(IPv4Address(int(parsed) & 0xFFFFFFFF))
+        return parsed is not None and self._is_allowed(parsed)
+
+    def _is_allowed(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(address in network for network in self.allowed)
 
     def _admit(self, address: IPv4Address | IPv6Address) -> bool:
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        if any(address in network for network in self.allowed):
+        if self._is_allowed(address):
             return True
         if isinstance(address, IPv4Address):
             closed = address.is_multicast or not address.is_global or any(address in network for network in _CLOSED)
@@ -59,3 +64,18 @@ class Networks:
         if address.sixtofour is not None and not self._admit(address.sixtofour):
             return False
         return address in _GLOBAL_UNICAST and address not in _PROTOCOLS and address.is_global
+
+
+def is_address(text: str) -> bool:
+    """An IP address in numbers, and no name."""
+    return _parsed(text) is not None
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """An IPv4 address in the clothes of an IPv6 one is an IPv4 address."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return parsed if mapped is None else mapped

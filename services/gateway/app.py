@@ -74,7 +74,18 @@ from shared.telemetry.tracing import Tracing
 
 TITLE: Final = "Chasqui"
 VERSION: Final = "0.1.0"
-DESCRIPTION: Final = "WhatsApp messages: accepted, scheduled, sent within every limit, received, archived, searchable."
+DESCRIPTION: Final = (
+    "WhatsApp messages: accepted, scheduled, sent within every limit, received, archived, searchable.\n\n"
+    "The WhatsApp Cloud API itself is served beside what stands here: its clients take `/v23.0` of this server as their base "
+    "URL, or any other version, or none, in place of `https://graph.facebook.com/v23.0`, and an API key as their access token "
+    "(`Authorization: Bearer` or `OAuth`, `X-API-Key`, `access_token` in the address or in a form). Messages are queued like those "
+    "of `POST /api/messages`; files and webhook subscriptions are kept here; everything else, as templates, numbers, profile and "
+    "registration, is passed on to the provider with the token that the number was connected with. Failures are its error "
+    "envelopes, not problem documents.\n\n"
+    "Its requests for messages take three headers of ours: `X-Chasqui-Schedule`, an RFC 3339 time before which the message does "
+    "not leave; `X-Chasqui-Priority`, one of `critical`, `high`, `normal` and `low`, in any case; `Idempotency-Key`, 1 to 255 "
+    "printable ASCII characters without a space, under which a repetition is answered like the first."
+)
 
 
 async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tracing) -> Sequence[Component]:
@@ -128,7 +139,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     keys = Authenticator(pool, clock)
 
     routes = public_routes(
-        MessageRoutes(acceptance, lookups, outbox, pool).routes(),
+        MessageRoutes(acceptance, lookups, outbox, pool, clock).routes(),
         ReceiptRoutes(outbox, pool, directory, graph).routes(),
         NumberRoutes(outbox, pool, connections, directory).routes(),
         ContactRoutes(outbox, pool, clock, groups).routes(),

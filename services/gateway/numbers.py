@@ -191,5 +191,5 @@ def _choice(wanted: str | None, ids: Sequence[str]) -> NumberId | FieldError:
     if len(ids) == 1:
         return NumberId(ids[0])
     if ids:
-        return FieldError("/from", "number.ambiguous", "you have several numbers; name the one to send from")
-    return FieldError("/from", "number.none", "you have no number yet; connect one with POST /api/numbers")
+        return FieldError("/from", "number.ambiguous", "must name one of your numbers: there are several")
+    return FieldError("/from", "number.none", "needs a number, and there is none yet: connect one with POST /api/numbers")

@@ -33,7 +33,7 @@ from shared.http.faults import faults_of
 from shared.ids import TenantId
 
 MAX_CONTENT_BYTES: Final = 64 * 1024
-"""Of a content in JSON, as POST /api/messages takes it: it is repeated for each of an audience."""
+"""Of a content in JSON, a quarter of what POST /api/messages takes: it is repeated for each of an audience."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -40,8 +40,9 @@ class GatewaySettings(Group):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#]+)?$",
-        description="Where providers reach this gateway; Twilio is told with each message to report below it. Empty: "
-        "`http://127.0.0.1:` and the port.",
+        description="Where clients and providers reach this gateway: addresses of files and of pages are below it, and Twilio is "
+        "told with each message to report there. Empty: what scheme and host the caller asked, and for Twilio `http://127.0.0.1:` "
+        "and the port. Set it behind a proxy, and wherever callers are not to choose the host.",
     )
     provider_origins: Annotated[str, AfterValidator(_parsable)] = Field(
         "https://graph.facebook.com,https://api.twilio.com",

@@ -33,6 +33,9 @@ class Upkeep:
     profile: dict[str, Any] = field(default_factory=dict)
     edges: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What was posted to edges that only keep it."""
+    qr_codes: dict[str, str] = field(default_factory=dict)
+    """The messages, by code."""
+    commerce: dict[str, bool] = field(default_factory=lambda: {"is_cart_enabled": True, "is_catalog_visible": False})
 
     def count_registration(self, now: float, seconds: float) -> None:
         """Raises `GraphError` beyond what is allowed within so many seconds."""

@@ -148,9 +148,11 @@ def number_of(body: CampaignBody, numbers: Mapping[NumberId, Any]) -> NumberId |
         case [only]:
             return only
         case []:
-            return FieldError("/from", "number.none", "you have no number yet; connect one with POST /api/numbers")
+            return FieldError(
+                "/from", "number.none", "needs a number, and there is none yet: connect one with POST /api/numbers"
+            )
         case _:
-            return FieldError("/from", "number.ambiguous", "you have several numbers; name the one to send from")
+            return FieldError("/from", "number.ambiguous", "must name one of your numbers: there are several")
 
 
 async def _locked(unit: Unit, asker: Asker, campaign_id: str, action: Action) -> Campaign:

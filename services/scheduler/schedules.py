@@ -214,8 +214,8 @@ async def _number(connection: Connection, tenant_id: TenantId, wanted: str | Non
     if wanted is not None:
         return FieldError("/from", "number.unknown", "is not a number of yours")
     if not found:
-        return FieldError("/from", "number.none", "you have no number yet; connect one with POST /api/numbers")
-    return FieldError("/from", "number.ambiguous", "you have several numbers; name the one to send from")
+        return FieldError("/from", "number.none", "needs a number, and there is none yet: connect one with POST /api/numbers")
+    return FieldError("/from", "number.ambiguous", "must name one of your numbers: there are several")
 
 
 async def _locked(unit: Unit, asker: Asker, schedule_id: str, states: tuple[ScheduleState, ...], action: str) -> asyncpg.Record:

@@ -2,10 +2,12 @@
 
 from shared.content.document import BEYOND_TEXT, TYPES, ContentType, Parts, content_of, unfilled_faults
 from shared.content.parse import parse
+from shared.content.part import LONGEST_TEXT
 from shared.content.references import MediaPlace, media_places, message_place
 
 __all__ = [
     "BEYOND_TEXT",
+    "LONGEST_TEXT",
     "TYPES",
     "ContentType",
     "MediaPlace",

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from shared.content.cards import Cards
 from shared.content.interactive import InteractivePart
 from shared.content.media import AudioPart, DocumentPart, MediaPart, PicturePart
-from shared.content.part import VARIABLE
+from shared.content.part import AS_IT_STANDS, VARIABLE
 from shared.content.simple import ContextPart, LocationPart, PinPart, ReactionPart, TextPart
 from shared.content.template import TemplatePart
 from shared.errors import FieldError
 from shared.events.values import Content
+from shared.http.faults import faults_of
 from shared.personal import Model, Personal
 
 ContentType = Literal[
@@ -110,8 +111,29 @@ def _part_faults(kind: str, parts: Parts, pointer: str) -> Iterator[FieldError]:
 
 
 def unfilled_faults(content: Content) -> list[FieldError]:
-    """Places whose value was left to a variable, of a content that nobody will fill in."""
+    """What is wrong with a content that nobody will fill in: places whose value was left to a variable, and texts that are too long
+    and hold one."""
+    if not _holds_variable(content):
+        return []
+    if faults := unfilled_places(content):
+        return faults
+    try:
+        Document.model_validate(content, strict=True, context=AS_IT_STANDS)
+    except ValidationError as error:
+        return faults_of(error, content)
+    return []
+
+
+def unfilled_places(content: Content) -> list[FieldError]:
+    """The first of these."""
     return [] if content["type"] == "text" else list(_unfilled(content, "", ""))
+
+
+def _holds_variable(value: Any) -> bool:
+    if isinstance(value, str):
+        return VARIABLE in value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_holds_variable(one) for one in inner)
 
 
 def _unfilled(value: Any, name: str, pointer: str) -> Iterator[FieldError]:

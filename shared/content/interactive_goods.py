@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.content.interactive_parts import (
@@ -19,7 +19,7 @@ from shared.content.interactive_parts import (
     UrlAction,
 )
 from shared.content.interactive_replies import ReplyId, titled, unique
-from shared.content.part import FreeJson, Part, Text20, Word
+from shared.content.part import FreeJson, Measured, Part, Text20, Word
 
 MOST_PRODUCTS: Final = 30
 MOST_BREAKS: Final = 2
@@ -37,7 +37,7 @@ class ProductItem(Part):
 
 
 class ProductSection(Part):
-    title: Annotated[str, StringConstraints(max_length=24)] | None = None
+    title: Annotated[str, Measured(24, least=0)] | None = None
     product_items: list[ProductItem] = Field(min_length=1, max_length=MOST_PRODUCTS)
 
 
@@ -82,7 +82,7 @@ class CatalogMessage(Part):
 
 
 class CardBody(Part):
-    text: Annotated[str, StringConstraints(min_length=1, max_length=160)]
+    text: Annotated[str, Measured(160)]
 
     @model_validator(mode="after")
     def _is_short(self) -> Self:
@@ -197,7 +197,7 @@ class OrderDetailsMessage(Part):
 
 class OrderState(Part):
     status: Literal["pending", "processing", "partially_shipped", "shipped", "completed", "canceled"]
-    description: Annotated[str, StringConstraints(max_length=120)] | None = None
+    description: Annotated[str, Measured(120, least=0)] | None = None
 
 
 class OrderStatusParameters(Part):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.content.media import FilePart, MediaPart
-from shared.content.part import Part, Text20, Text60, Text1024, Text4096, WebLink, Word
+from shared.content.part import Link, Part, Text20, Text60, Text1024, Text4096, Word
 
 
 class TextHeader(Part):
@@ -50,7 +50,7 @@ class FooterText(Part):
 
 class UrlParameters(Part):
     display_text: Text20
-    url: WebLink
+    url: Link
 
 
 class UrlAction(Part):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.content.interactive_parts import AnyHeader, BodyText, FooterText, LongBodyText, TextHeader, UrlAction
-from shared.content.part import FreeJson, Part, Text20, Text24, Word
+from shared.content.part import FreeJson, Measured, Part, Text20, Text24, Word
 
 MOST_ROWS: Final = 10
 ReplyId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -59,16 +59,16 @@ class ButtonMessage(Part):
 class Row(Part):
     id: RowId
     title: Text24
-    description: Annotated[str, StringConstraints(max_length=72)] | None = None
+    description: Annotated[str, Measured(72, least=0)] | None = None
 
 
 class Section(Part):
-    title: Annotated[str, StringConstraints(max_length=24)] | None = None
+    title: Annotated[str, Measured(24, least=0)] | None = None
     rows: list[Row] = Field(min_length=1, max_length=MOST_ROWS)
 
 
 class ListAction(Part):
-    button: Text20
+    button: Annotated[str, StringConstraints(min_length=1, max_length=20)]
     sections: list[Section] = Field(min_length=1, max_length=10)
 
     @model_validator(mode="after")
@@ -181,7 +181,7 @@ class CallPermissionRequest(Part):
 class CallParameters(Part):
     display_text: Text20 | None = None
     ttl_minutes: int | None = Field(None, ge=1, le=43_200)
-    payload: Annotated[str, StringConstraints(max_length=512)] | None = None
+    payload: Annotated[str, Measured(512, least=0)] | None = None
 
 
 class CallAction(Part):

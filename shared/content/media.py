@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.content.part import Caption, Link, MediaId, Part
+from shared.content.part import Caption, Link, Measured, MediaId, Part
 
-FileName = Annotated[str, StringConstraints(max_length=240), AfterValidator(lambda text: text or None)]
+FileName = Annotated[str, Measured(240, least=0), AfterValidator(lambda text: text or None)]
 
 
 class MediaPart(Part):
     """One of `id` and `link`."""
 
     id: MediaId | None = Field(None, description="A file of yours (`med_…`), or an id that the provider has given.")
-    link: Link | None = Field(None, description="https; the provider fetches it.")
+    link: Link | None = Field(None, description="https or http; the provider fetches it.")
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:

@@ -8,7 +8,8 @@ from typing import Any, Final
 import orjson
 from pydantic import ValidationError
 
-from shared.content.document import TYPES, Document, content_of, unfilled_faults
+from shared.content.document import TYPES, Document, content_of, unfilled_places
+from shared.content.part import AS_IT_STANDS
 from shared.errors import FieldError
 from shared.events.values import Content
 from shared.http.faults import faults_of, is_suspect, unstorable
@@ -23,17 +24,22 @@ def parse(document: Mapping[str, Any], *, tolerant: bool = False, with_variables
     Strict, it refuses members it does not know. `tolerant` is as the Cloud API is: what stands beside the content is left alone,
     nulls, unknown members and other types' parts fall away, `contacts` (or any part) may be JSON in a string, a missing `type` is
     that of the one part there is, numbers and texts stand for each other. `with_variables`: links and coordinates may be
-    `{{name}}`, to be filled in later.
+    `{{name}}`, to be filled in later, and texts that hold one are not measured before.
     """
     given = _as_meant(document) if tolerant else dict(document)
     try:
-        parsed = Document.model_validate(given, strict=not tolerant, extra="ignore" if tolerant else "forbid")
+        parsed = Document.model_validate(
+            given,
+            strict=not tolerant,
+            extra="ignore" if tolerant else "forbid",
+            context=None if with_variables else AS_IT_STANDS,
+        )
     except ValidationError as error:
         return faults_of(error, given)
     content = content_of(parsed.type, parsed)
     if isinstance(content, list):
         return content
-    return _storage_faults(content) or ([] if with_variables else unfilled_faults(content)) or content
+    return _storage_faults(content) or ([] if with_variables else unfilled_places(content)) or content
 
 
 def _as_meant(document: Mapping[str, Any]) -> dict[str, Any]:

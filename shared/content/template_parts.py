@@ -9,11 +9,11 @@ from pydantic_core import PydanticCustomError
 
 from shared.content.interactive_goods import ProductSections
 from shared.content.media import FilePart, MediaPart
-from shared.content.part import FreeJson, Latitude, Line, Longitude, Part, Text60, WebLink, Whole, Word
+from shared.content.part import FreeJson, Latitude, Line, Link, Longitude, Measured, Part, Text60, Whole, Word
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=32_768)]
+Text = Annotated[str, Measured(32_768)]
 """Of a body that has nothing beside it; together with the template's own text the provider takes far less."""
-Code15 = Annotated[str, StringConstraints(min_length=1, max_length=15)]
+Code15 = Annotated[str, Measured(15)]
 
 
 class TextParameter(Part):
@@ -110,7 +110,7 @@ class GroupParameter(Part):
 
 class PayloadParameter(Part):
     type: Literal["payload"]
-    payload: Annotated[str, StringConstraints(max_length=1_000)]
+    payload: Annotated[str, Measured(1_000, least=0)]
 
 
 class CouponParameter(Part):
@@ -153,7 +153,7 @@ class CallTtlParameter(Part):
 
 
 class TapTarget(Part):
-    url: WebLink
+    url: Link
     title: Word | None = None
 
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import AwareDatetime, Field
 
 from shared.personal import Model, Personal
+
+UPDATE_TYPES: Final = (
+    "message.received", "message.echoed", "message.edited", "message.revoked",
+    "message.sent", "message.delivered", "message.read", "message.failed", "message.unknown", "message.canceled", "message.expired",
+    "message.suppressed",
+    "media.stored", "media.lost", "template.changed", "account.reported", "contact.identity_changed", "contact.consent_changed",
+)  # fmt: skip
+"""Types of the updates that have words of this API's own. Beside them there is `provider.` and the field of a webhook, for what
+only the provider has words for."""
 
 
 class Tier(IntEnum):

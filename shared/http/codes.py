@@ -21,7 +21,7 @@ class Code(StrEnum):
     REQUEST_INVALID = "request.invalid", "Some fields are wrong; `errors` names each."
     REQUEST_INCOMPLETE = "request.incomplete", "The connection broke before the whole body had come."
     REQUEST_TIMED_OUT = "request.timed_out", "The body came too slowly; send it again."
-    ROUTE_UNKNOWN = "route.unknown", "No such path; see the API reference."
+    ROUTE_UNKNOWN = "route.unknown", "There is no such path, or an id in it has not the right form; see the API reference."
     METHOD_NOT_ALLOWED = "method.not_allowed", "This path does not take this method; `Allow` lists those it takes."
 
     BODY_EMPTY = "body.empty", "A body is required."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from aiohttp import web
 
 from shared.http.docs_page import CSS, ORIGIN, render
 from shared.http.openapi import document
+from shared.http.requests import SANE_HOST
 from shared.http.routes import JSON, Access, Handler, Route
 
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()
@@ -23,7 +23,6 @@ _PAGE_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_SANE_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 def docs_routes(routes: Sequence[Route], *, title: str, version: str, description: str, prefix: str) -> list[Route]:
@@ -36,7 +35,7 @@ def docs_routes(routes: Sequence[Route], *, title: str, version: str, descriptio
         return web.Response(body=api_bytes, content_type=JSON, headers={"Cache-Control": "no-cache"})
 
     async def docs(request: web.Request) -> web.StreamResponse:
-        host = request.host if _SANE_HOST.fullmatch(request.host) else "localhost"
+        host = request.host if SANE_HOST.fullmatch(request.host) else "localhost"
         body = page.replace(ORIGIN, f"{request.scheme}://{host}").encode()
         return web.Response(body=body, content_type="text/html", charset="utf-8", headers=_PAGE_HEADERS)
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import orjson
 
 from shared.http.codes import Code
 from shared.http.problem import PROBLEM_JSON
+from shared.http.routes import JSON
 from shared.http.schema_rows import Row, example_of, rows_of, type_of
 
 CSS: Final = Path(__file__).with_name("docs.css").read_text("utf-8")
@@ -97,6 +99,8 @@ def _operation(api: Api, method: str, path: str, operation: Api) -> Html:
         parts.append(el("h4", "Body ", el("small", media)))
         if rows := list(rows_of(content["schema"], api)):
             parts.append(_table(rows))
+        elif described := content["schema"].get("description"):
+            parts.append(el("p", _prose(described)))
     parts += [el("h4", "Example"), el("pre", el("code", _curl(api, method, path, operation)))]
     parts += [el("h4", "Answers"), *(_answer(api, status, answer) for status, answer in operation["responses"].items())]
     return el("article", *parts, id=operation["operationId"])
@@ -113,16 +117,24 @@ def _answer(api: Api, status: str, answer: Api) -> Html:
 
 
 def _table(rows: list[Row]) -> Html:
-    lines = [
-        el(
-            "tr",
-            el("td", el("code", row.name), *((el("em", "required"),) if row.required else ())),
-            el("td", row.type),
-            el("td", _prose(row.description)),
-        )
-        for row in rows
-    ]
-    return el("div", el("table", *lines), class_="table")
+    return el("div", el("table", *map(_line, rows)), class_="table")
+
+
+def _line(row: Row) -> Html:
+    if row.is_alternative:
+        name = (el("code", _breakable(row.name)), " ") if row.name else ()
+        return el("tr", el("td", el("i", "one of"), " ", *name, _prose(row.type), colspan="3"), class_="alternative")
+    return el(
+        "tr",
+        el("td", el("code", _breakable(row.name)), *((el("em", "required"),) if row.required else ())),
+        el("td", row.type),
+        el("td", _prose(row.description)),
+    )
+
+
+def _breakable(path: str) -> Html:
+    """A path that may go on in the next line after each of its dots."""
+    return Html(escape(path).replace(".", ".<wbr>"))
 
 
 def _errors() -> Html:
@@ -149,13 +161,18 @@ def _curl(api: Api, method: str, path: str, operation: Api) -> str:
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             url = url.replace(f"{{{parameter['name']}}}", f"${parameter['name'].upper()}")
+    asked = [p for p in operation.get("parameters", ()) if p["in"] == "query" and "example" in p]
+    url += "?" * bool(asked) + "&".join(f"{p['name']}={quote(p['example'], safe='$:')}" for p in asked)
     lines = [f'curl "{url}"' if method == "get" else f'curl -X {method.upper()} "{url}"']
     if operation["security"]:
         lines.append('-H "Authorization: Bearer $CHASQUI_KEY"')
+    if options := operation.get("x-curl-options"):
+        return " \\\n  ".join([*lines, *options])
     for media, content in operation.get("requestBody", {}).get("content", {}).items():
         examples = [example["value"] for example in content.get("examples", {}).values()]
         example = examples[0] if examples else example_of(content["schema"], api)
-        lines += [f"-H 'Content-Type: {media}'", f"-d {shlex.quote(orjson.dumps(example).decode())}"]
+        body = example if media != JSON and isinstance(example, str) else orjson.dumps(example).decode()
+        lines += [f"-H 'Content-Type: {media}'", f"--data-binary {shlex.quote(body)}"]
         break
     return " \\\n  ".join(lines)
 

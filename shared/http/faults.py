@@ -46,6 +46,8 @@ _CODES: Final[dict[str, tuple[Code, str]]] = {
     "timezone_aware": (Code.FIELD_FORMAT, "must have an offset, as in 2026-12-01T10:00:00+01:00"),
     "datetime_parsing": (Code.FIELD_FORMAT, "must be an RFC 3339 time, as in 2026-12-01T10:00:00+01:00"),
     "datetime_from_date_parsing": (Code.FIELD_FORMAT, "must be an RFC 3339 time, as in 2026-12-01T10:00:00+01:00"),
+    "bytes_too_long": (Code.FIELD_TOO_LONG, "must have at most {max_length} bytes"),
+    "bytes_too_short": (Code.FIELD_TOO_SHORT, "must have at least {min_length} bytes"),
     "string_too_long": (Code.FIELD_TOO_LONG, "must have at most {max_length} characters"),
     "too_long": (Code.FIELD_TOO_LONG, "must have at most {max_length} items"),
     "string_too_short": (Code.FIELD_TOO_SHORT, "must have at least {min_length} characters"),
@@ -63,6 +65,10 @@ _CODES: Final[dict[str, tuple[Code, str]]] = {
     "union_tag_not_found": (Code.FIELD_MISSING, "must have {discriminator}"),
 }
 
+_LENGTHS: Final = frozenset({"too_short", "too_long"})
+_NO_CONTAINER: Final = "Value"
+"""What pydantic calls anything with a length that is no list, object, set or tuple: to us a secret text."""
+
 
 def faults_of(error: ValidationError, document: Any, prefix: str = "") -> list[FieldError]:
     """Each fault once, in the order of the document's model.
@@ -74,7 +80,8 @@ def faults_of(error: ValidationError, document: Any, prefix: str = "") -> list[F
     faults: dict[tuple[str, str], FieldError] = {}
     for item in error.errors(include_url=False, include_input=False):
         code, detail = _explain(item)
-        pointer = prefix + pointer_to(_path_within(document, item["loc"], is_missing=item["type"] == "missing"))
+        is_missing = item["type"] == "missing" or item["type"].endswith(".missing")
+        pointer = prefix + pointer_to(_path_within(document, item["loc"], is_missing=is_missing))
         former = faults.get((pointer, code))
         if former is not None and detail not in former.detail:  # members of a union, each with its own wish
             detail = f"{former.detail}, or {detail}"
@@ -131,6 +138,8 @@ def _escape(segment: str) -> str:
 
 def _explain(item: pydantic_core.ErrorDetails) -> tuple[str, str]:
     kind = item["type"]
+    if kind in _LENGTHS and item.get("ctx", {}).get("field_type") == _NO_CONTAINER:
+        kind = f"string_{kind}"
     if kind in _CODES:
         code, sentence = _CODES[kind]
         return code, sentence.format_map(item.get("ctx", {}))

@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from shared.http.problem import PROBLEM_JSON, Problem, phrase
 from shared.http.requests import IDEMPOTENCY_KEY_PATTERN
-from shared.http.routes import JSON, Access, Route
+from shared.http.routes import FORM, JSON, NDJSON, Access, Route
 
 _REF: Final = "#/components/schemas/{model}"
 _SECURITY: Final[Mapping[Access, list[dict[str, list[str]]]]] = {
@@ -132,10 +132,27 @@ def _operation(route: Route, prefix: str, schemas: _Schemas, components: Mapping
         if route.request_examples:
             content["examples"] = {name: {"value": value} for name, value in route.request_examples.items()}
         operation["requestBody"] = {
-            "required": True,
-            "content": {media: content if media == JSON else {"schema": {"type": "string"}} for media in route.accepts},
+            "required": not route.is_body_optional,
+            "content": {
+                media: content if media == JSON else _other_content(media, content, components) for media in route.accepts
+            },
         }
+    if route.curl_options:
+        operation["x-curl-options"] = list(route.curl_options)
     return operation
+
+
+def _other_content(media: str, content: Mapping[str, Any], components: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a media type that is not JSON."""
+    if media == FORM:
+        file = {"type": "string", "format": "binary", "description": "The file, with its name and media type."}
+        return {"schema": {"type": "object", "required": ["file"], "properties": {"file": file}}}
+    if media == NDJSON:
+        return {"schema": {"type": "string", "description": "A line for each item of the array."}}
+    model = components[content["schema"]["$ref"].rpartition("/")[2]]
+    schema = {"type": "string", "format": "binary", "description": model.get("description", "")}
+    texts = {name: one for name, one in content.get("examples", {}).items() if isinstance(one["value"], str)}
+    return {"schema": schema, "examples": texts} if texts else {"schema": schema}
 
 
 def _parameters(route: Route, schemas: _Schemas, components: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -152,6 +169,8 @@ def _parameters(route: Route, schemas: _Schemas, components: Mapping[str, Any]) 
             parameter = {"name": name, "in": "query", "required": name in model.get("required", ()), "schema": shown}
             if "description" in schema:
                 parameter["description"] = schema["description"]
+            if name in route.query_example:
+                parameter["example"] = route.query_example[name]
             parameters.append(parameter)
     if route.idempotent:
         parameters.append(dict(_IDEMPOTENCY_KEY))

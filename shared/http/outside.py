@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from shared.addresses import Networks
+from shared.addresses import Networks, is_address
 
 
 class Forbidden(aiohttp.ClientError):
@@ -77,6 +77,32 @@ def check_url(url: str, networks: Networks, *, schemes: frozenset[str] = frozens
         raise Forbidden
     if (host == "localhost" or host.endswith(".localhost")) and not networks.admit("127.0.0.1"):
         raise Forbidden
+
+
+class Hosts:
+    """Whether hosts are in allowed networks, as their names say now. In threads of its own, as the client's lookups."""
+
+    def __init__(self, networks: Networks, *, lookups: int = 4, seconds: float = 5.0) -> None:
+        self._networks = networks
+        self._seconds = seconds
+        self._threads = ThreadPoolExecutor(lookups, thread_name_prefix="outside.hosts")
+
+    async def are_trusted(self, host: str) -> bool:
+        """True where every address that the client would connect to is in an allowed network, and there is one. False where the
+        name is not known, or nothing is heard of it in time."""
+        if is_address(host):
+            return self._networks.trust(host)
+        looked_up = asyncio.get_running_loop().run_in_executor(self._threads, _resolve, host, 0, socket.AF_UNSPEC)
+        try:
+            async with asyncio.timeout(self._seconds):
+                found = await looked_up
+        except (OSError, UnicodeError):  # TimeoutError is an OSError
+            return False
+        admitted = [one["host"] for one in found if self._networks.admit(one["host"])]
+        return bool(admitted) and all(self._networks.trust(one) for one in admitted)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _PublicResolver(AbstractResolver):

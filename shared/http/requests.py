@@ -24,6 +24,8 @@ BODY_SECONDS: Final = 30.0
 
 IDEMPOTENCY_KEY_PATTERN: Final = "[!-~]{1,255}"
 _IDEMPOTENCY_KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
+SANE_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""What may stand in a Host header, so that it can be told again."""
 _KNOWN_JSON: Final = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 
 
@@ -101,7 +103,7 @@ async def read_body(request: web.Request, accepts: tuple[str, ...] | None = None
     `accepts` are media types, by default the route's; an empty tuple takes any. Raises `Rejected` 400, 408, 413 or 415.
     """
     route = request[ROUTE]
-    if request.can_read_body or "Content-Type" in request.headers:
+    if request.can_read_body or ("Content-Type" in request.headers and not route.is_body_optional):
         _check_media_type(request, route.accepts if accepts is None else accepts)
     limit = route.body_limit_bytes
     if (request.content_length or 0) > limit:
@@ -140,7 +142,8 @@ def _check_media_type(request: web.Request, accepts: tuple[str, ...]) -> None:
         return
     charset = (request.charset or "utf-8").lower()
     if encoding != "identity" or request.content_type not in accepts or charset not in {"utf-8", "utf8"}:
-        detail = f"Send a body in UTF-8 with Content-Type {' or '.join(accepts)} and without Content-Encoding."
+        kind = f" in UTF-8 with Content-Type {' or '.join(accepts)} and" if accepts else ""
+        detail = f"Send the body{kind} without Content-Encoding."
         headers = {"Accept-Encoding": "identity"} if encoding != "identity" else {}
         raise Rejected(Code.MEDIA_TYPE_UNSUPPORTED, detail, status=415, headers=headers)
 

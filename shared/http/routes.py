@@ -25,6 +25,7 @@ FailureWriter = Callable[[Rejected, str, str | None], web.Response]
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+FORM: Final = "multipart/form-data"
 MIB: Final = 1024 * 1024
 
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
@@ -64,9 +65,15 @@ class Route:
     body_limit_bytes: int = MIB
     description: str = ""
     request_examples: Mapping[str, Any] = field(default_factory=dict)
-    """By name; the first one is the curl line of the docs page."""
+    """By name; the first one is the curl line of the docs page. A text is the body itself, of a media type that is not JSON."""
+    query_example: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of the curl line; those with a `$` are the reader's to fill in."""
+    curl_options: tuple[str, ...] = ()
+    """Of the curl line, instead of an example's: what a request needs that is more than JSON."""
     accepts: tuple[str, ...] = (JSON,)
     """Media types of the request body; `read_model` takes JSON only, `read_body` these."""
+    is_body_optional: bool = False
+    """Nothing in the body is required, and it may be left out."""
     produces: str = JSON
     idempotent: bool = False
     """Honours `Idempotency-Key`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 Schema = dict[str, Any]
 Api = dict[str, Any]
 
@@ -14,12 +16,14 @@ _EXAMPLES: Final = {"string": "…", "integer": 1, "number": 1.0, "boolean": Tru
 
 
 class Row(NamedTuple):
-    """A field: `name` is its path (`text.body`, `items[].id`)."""
+    """A field: `name` is its path (`text.body`, `items[].id`). Of several shapes that stand in one place each begins with a row of
+    its own, whose `type` says what tells it from the others."""
 
     name: str
     type: str
     required: bool
     description: str
+    is_alternative: bool = False
 
 
 def rows_of(schema: Schema, api: Api, path: str = "", depth: int = 0) -> Iterator[Row]:
@@ -43,9 +47,9 @@ def type_of(schema: Schema, api: Api) -> str:
         return words + _limits(schema)
     schema = _resolved(schema, api)
     if "const" in schema:
-        return f"“{schema['const']}”"
+        return f"“{schema['const']}”{_limits(schema)}"
     if "enum" in schema:
-        return " | ".join(str(value) for value in schema["enum"]) + _limits({k: v for k, v in schema.items() if k == "default"})
+        return " | ".join(map(_shown, schema["enum"])) + _limits({k: v for k, v in schema.items() if k == "default"})
     if schema.get("type") == "array":
         return f"array of {type_of(schema.get('items', {}), api)}{_limits(schema)}"
     kind = str(schema.get("type", "any"))
@@ -69,12 +73,33 @@ def example_of(schema: Schema, api: Api, depth: int = 0) -> Any:
 
 
 def _nested(schema: Schema, api: Api, path: str, depth: int) -> Iterator[Row]:
-    for option in schema.get("anyOf") or schema.get("oneOf") or (schema,):
+    options = [one for one in schema.get("anyOf") or schema.get("oneOf") or (schema,) if one.get("type") != "null"]
+    for option in options:
         resolved = _resolved(option, api)
+        rows: list[Row] = []
         if resolved.get("type") == "array":
-            yield from rows_of(resolved.get("items", {}), api, f"{path}[].", depth + 1)
+            rows = list(rows_of(resolved.get("items", {}), api, f"{path}[].", depth + 1))
+        elif depth == 0 and ("anyOf" in resolved or "oneOf" in resolved):  # deeper they would fill most of the page
+            rows = list(_nested(resolved, api, path, depth))
         elif "properties" in resolved:
-            yield from rows_of(resolved, api, f"{path}." if path and not path.endswith(".") else path, depth + 1)
+            rows = list(rows_of(resolved, api, f"{path}." if path and not path.endswith(".") else path, depth + 1))
+        if rows and len(options) > 1:
+            yield Row(path.rstrip("."), _told_apart(resolved, api), False, "", is_alternative=True)
+        yield from rows
+
+
+def _told_apart(option: Schema, api: Api) -> str:
+    """What makes this one of several: the fields that have one value, or a few; else those that it needs."""
+    fields = {name: _resolved(field, api) for name, field in option.get("properties", {}).items()}
+    required = option.get("required", ())
+    fixed = [
+        f"`{name}` {type_of(field, api)}"
+        for name, field in fields.items()
+        if "const" in field or ("enum" in field and name in required and name.endswith("type"))
+    ]
+    if fixed:
+        return f"with {', '.join(fixed)}"
+    return f"with {', '.join(f'`{name}`' for name in required)}" if required else type_of(option, api)
 
 
 def _resolved(schema: Schema, api: Api) -> Schema:
@@ -83,6 +108,10 @@ def _resolved(schema: Schema, api: Api) -> Schema:
         return schema
     found: Schema = api["components"]["schemas"][reference.rpartition("/")[2]]
     return found
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _described(schema: Schema, api: Api) -> str:
@@ -106,5 +135,5 @@ def _limits(schema: Schema) -> str:
     if "exclusiveMinimum" in schema:
         words.append(f"> {schema['exclusiveMinimum']}")
     if schema.get("default") is not None and schema["default"] not in ([], {}):
-        words.append(f"default {schema['default']}")
+        words.append(f"default {orjson.dumps(schema['default']).decode()}")
     return "".join(f", {word.strip()}" for word in words)

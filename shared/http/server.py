@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -17,7 +18,7 @@ from shared.http.docs import docs_routes
 from shared.http.edge import SERVER, Edge, add_headers, request_id_of
 from shared.http.health import Check, Health
 from shared.http.problem import problem_response
-from shared.http.routes import Access, Authenticator, Route
+from shared.http.routes import Access, Authenticator, FailureWriter, Route
 from shared.run import Stage
 from shared.telemetry.tracing import Tracing
 
@@ -27,6 +28,8 @@ KEEPALIVE_SECONDS: Final = 75.0
 _LINGERING_SECONDS: Final = 10.0
 """A refused body is read and thrown away for so long: closing earlier would reset the connection and lose the answer."""
 _BACKLOG: Final = 1024
+_KEPT_BYTES: Final = 2048
+_REQUEST_LINE: Final = re.compile(rb"[!-~]{1,32} (/[!-~]*) HTTP/")
 _FOREVER_SECONDS: Final = 24 * 3600.0
 _CUT_SECONDS: Final = 0.05
 
@@ -81,6 +84,7 @@ class HttpServer:
             if access not in authenticate:
                 raise ValueError(f"no authenticator for {access} routes")
         self._runner: _Runner | None = None
+        self._dialects: list[tuple[re.Pattern[str], FailureWriter]] = []
 
     @property
     def port(self) -> int:
@@ -95,7 +99,8 @@ class HttpServer:
         app.on_response_prepare.append(add_headers)
         for route in self.routes:
             self._serve(app, route)
-        runner = _Runner(app, shutdown_timeout=_FOREVER_SECONDS)  # whoever drains us sets the bound, by cancelling
+        # Whoever drains us sets the bound, by cancelling.
+        runner = _Runner(app, self._failure_at, shutdown_timeout=_FOREVER_SECONDS)
         await runner.setup()
         try:
             await web.TCPSite(runner, self.host, self._port, backlog=_BACKLOG).start()
@@ -137,17 +142,29 @@ class HttpServer:
         else:
             served = app.router.add_route(route.method, route.path, route.handler, expect_handler=self._edge.expect)
         self._edge.add(served, route)
+        if route.failure is not problem_response and served.resource is not None:
+            info = served.resource.get_info()
+            self._dialects.append((info.get("pattern") or re.compile(re.escape(route.path)), route.failure))
         for sibling in served.resource or ():  # HEAD beside GET
             if sibling.method == "HEAD" and route.method == "GET":
                 self._edge.add(sibling, route)
+
+    def _failure_at(self, path: str) -> FailureWriter:
+        """The dialect of a path whose request could not be read."""
+        return next((failure for pattern, failure in self._dialects if pattern.fullmatch(path)), problem_response)
 
 
 class _Runner(web.AppRunner):
     """aiohttp's runner with our protocol."""
 
+    def __init__(self, app: web.Application, failure_at: Callable[[str], FailureWriter], **given: Any) -> None:
+        super().__init__(app, **given)
+        self._failure_at = failure_at
+
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return _Server(
+            self._failure_at,
             server.request_handler,
             request_factory=server.request_factory,
             keepalive_timeout=KEEPALIVE_SECONDS,
@@ -163,12 +180,27 @@ class _Runner(web.AppRunner):
 
 
 class _Server(web.Server):
+    def __init__(self, failure_at: Callable[[str], FailureWriter], *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.failure_at = failure_at
+
     def __call__(self) -> RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        return _Protocol(self, self.failure_at, loop=self._loop, **self._kwargs)
 
 
 class _Protocol(RequestHandler):
-    """Answers what is not HTTP with a problem document too; aiohttp would quote the bytes, in the answer and in the log."""
+    """Answers what is not HTTP with a problem document too, or as the path's other failures where there is one to see; aiohttp
+    would quote the bytes, in the answer and in the log."""
+
+    def __init__(self, server: _Server, failure_at: Callable[[str], FailureWriter], **given: Any) -> None:
+        super().__init__(server, **given)
+        self._failure_at = failure_at
+        self._came = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Keeps the last of it: of a request that cannot be read aiohttp tells nothing."""
+        self._came = (self._came + data)[-_KEPT_BYTES:] if len(data) < _KEPT_BYTES else data[:_KEPT_BYTES]
+        super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Ends the reading of a refused body too: aiohttp would wait for the rest, and so would a drain."""
@@ -190,7 +222,9 @@ class _Protocol(RequestHandler):
         request_id = request_id_of(request)
         if status >= 500:
             log.error("request.failed", request_id=request_id, exc_info=exc)
-        response = problem_response(Rejected(code, code.sentence, status=status), request_id, None)
+        lines = _REQUEST_LINE.findall(self._came) if status < 500 else []
+        failure = self._failure_at(lines[-1].decode().partition("?")[0]) if lines else problem_response
+        response = failure(Rejected(code, code.sentence, status=status), request_id, None)
         response.headers["Server"] = SERVER
         response.headers["X-Request-Id"] = request_id
         response.force_close()

@@ -14,13 +14,12 @@ from aiohttp.web_protocol import RequestPayloadError
 from shared.errors import FieldError, Rejected
 from shared.http.codes import Code
 from shared.http.requests import BODY_SECONDS
-from shared.http.routes import ROUTE
+from shared.http.routes import FORM, ROUTE
 
 T = TypeVar("T")
 
 FILE_SECONDS: Final = 900.0
 """Longest time that a file may take to come; a pause may last as long as a whole body elsewhere."""
-FORM: Final = "multipart/form-data"
 FORM_BYTES: Final = 64 * 1024
 """What a form may have around its file; add it to the route's limit."""
 _PARTS: Final = 20
@@ -54,8 +53,11 @@ async def open_upload(request: web.Request) -> Upload:
         return Upload(reading.body(request), request.headers.get("Content-Type"), None)
     try:
         form = await request.multipart()
-    except ValueError:
-        raise _incomplete() from None
+    except ValueError:  # what does not depend on the body
+        detail = (
+            f"The Content-Type {FORM} needs a boundary: `{FORM}; boundary=…`, 1 to 70 characters; HTTP clients make one up."
+        )
+        raise Rejected(Code.REQUEST_MALFORMED, detail, status=400) from None
     for _ in range(_PARTS):
         part = await reading.step(form.next())
         if part is None:

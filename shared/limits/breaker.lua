@@ -1,7 +1,7 @@
 -- One circuit, shared by all replicas: the rules of Machine in breaker.py, on the server's clock.
 -- KEYS[1]: the circuit, a JSON object with Machine's fields.
 -- ARGV: the policy {half_window, open, lease, keep (all ms), threshold, share, probes}, the report {settled: [[token, ok]],
--- returned: [token], ok, failed, wanted: token}, and the time in ms where a test sets it.
+-- returned: [token], ok, failed, released, wanted: token}, and the time in ms where a test sets it.
 -- Returns {since, state (0 closed, 1 half-open, 2 open), ms until half-open, probes free, 1 where the wanted lease is given}.
 local policy, report, now = cjson.decode(ARGV[1]), cjson.decode(ARGV[2]), tonumber(ARGV[3])
 if not now then
@@ -77,6 +77,7 @@ end
 for _, probe in ipairs(report.settled or {}) do settle(probe[1], probe[2]) end
 for _, token in ipairs(report.returned or {}) do c.leases[token] = nil end
 if report.ok then count(report.ok, report.failed) end
+if report.released then c.half_open_at = math.min(c.half_open_at, now) end
 local given = report.wanted and lease(report.wanted) or 0
 if next(report) then redis.call('SET', KEYS[1], cjson.encode(c), 'PX', policy.keep) end
 local state = c.half_open_at == 0 and 0 or now < c.half_open_at and 2 or 1

@@ -133,6 +133,10 @@ class Machine:
         self.since, self.half_open_at = now, half_open_at
         self._forget_evidence(0)
 
+    def release(self, now: int) -> None:
+        """It has answered somebody who asked past the circuit: where it is open, probing begins now."""
+        self.half_open_at = min(self.half_open_at, now)
+
     def close(self, now: int) -> None:
         self.since, self.half_open_at = now, 0
         self._forget_evidence(now)
@@ -149,12 +153,13 @@ class Machine:
 @dataclass(slots=True)
 class Report:
     """What a process has seen of a shared circuit since its last report: calls, probes by their tokens, probes that were not made;
-    and the token that it wants a lease for."""
+    whether it has answered past the circuit; and the token that it wants a lease for."""
 
     ok: int = 0
     failed: int = 0
     settled: list[tuple[str, bool]] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
+    released: bool = False
     wanted: str | None = None
 
 

@@ -83,13 +83,19 @@ class Mirror:
             self._own.give_back(token)
             self._report.returned.append(token)
 
+    def release(self, now: int) -> None:
+        """It has answered past the circuit."""
+        self._own.release(now)
+        self._fleet_half_open_at = min(self._fleet_half_open_at, now)
+        self._report.released = True
+
     # -- the fleet ------------------------------------------------------------------------------------------------------------
 
     @property
     def has_news(self) -> bool:
         """The fleet should be told now: a probe came back, or calls were stopped on this process's evidence alone."""
         report = self._report
-        return bool(report.settled or report.returned or (self._own.half_open_at and report.failed))
+        return bool(report.settled or report.returned or report.released or (self._own.half_open_at and report.failed))
 
     def take_report(self) -> Report:
         report, self._report = self._report, Report()

@@ -68,6 +68,8 @@ def _json(report: Report) -> bytes:
         parts["settled"] = report.settled
     if report.returned:
         parts["returned"] = report.returned
+    if report.released:
+        parts["released"] = True
     if report.wanted is not None:
         parts["wanted"] = report.wanted
     return orjson.dumps(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -106,6 +106,21 @@ class Breakers:
         mirror.give_up()
         if mirror.has_news:
             self._every.wake()
+
+    async def release(self, key: str) -> None:
+        """It has answered a call that asked nobody's leave: where it is open, probing begins at once, for all replicas. One round
+        trip."""
+        mirror = self._use(key).mirror
+        mirror.release(self._now())
+        await self._exchange({key: mirror.take_report()})
+
+    async def learn(self, keys: Collection[str]) -> None:
+        """How those stand that are not known yet, so that `wait` says it: one round trip, none where all are known."""
+        unknown = {key: Report() for key in keys if key not in self._known}
+        for key in unknown:
+            self._use(key)
+        if unknown and not self._is_away:
+            await self._exchange(unknown)
 
     def states(self) -> dict[str, State]:
         """Of every known key, as this process sees it."""

@@ -163,6 +163,8 @@ class _StandardLibrary(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         words = self._first_value.split(str(record.msg), maxsplit=1)[0].strip()
+        if not words and not record.exc_info and record.levelno < logging.ERROR:
+            return  # it begins with a value, so that nothing of it could be told
         log = structlog.get_logger()
         write: Callable[..., None] = log.error if record.levelno >= logging.ERROR else log.warning
         write("library.logged", logger=record.name, words=words[:120], exc_info=record.exc_info)

@@ -34,5 +34,7 @@ def exchange(machine: Machine, report: Report, now: int) -> View:
         machine.give_back(token)
     if report.ok or report.failed:
         machine.count(report.ok, report.failed, now)
+    if report.released:
+        machine.release(now)
     given = report.wanted is not None and machine.lease(report.wanted, now)
     return View(machine.since, machine.state(now), max(0, machine.half_open_at - now), machine.free(now), given)

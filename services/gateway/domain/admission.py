@@ -6,9 +6,8 @@ Limits are the provider's: WhatsApp Cloud API, messages reference, read 2026-11.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.gateway.domain.contact import parse_user_id
 from shared.errors import FieldError
@@ -26,8 +25,7 @@ NAMED_FOR: Final = timedelta(days=7)
 """So long, and a day more, the sender knows under which wamid a message of ours was sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
+class Moments(NamedTuple):
     """When a message may leave and until when."""
 
     not_before: datetime
@@ -37,6 +35,8 @@ class Moments:
 
 def normalized_phone(text: str) -> str | None:
     """E.164 with the plus sign, blanks and punctuation taken out; None where it cannot be a phone number."""
+    if E164.fullmatch(text):  # as most are
+        return text
     compact = text.translate(_SEPARATORS)
     return compact if E164.fullmatch(compact) else None
 

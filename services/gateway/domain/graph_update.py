@@ -1,8 +1,8 @@
 """The provider's form of updates: one update of the Cloud API's webhooks each, `{"entry_id", "field", "value"}`, as an endpoint
 right behind the provider would be sent it. Pure.
 
-`contacts` is always there, because some SDKs take the first one's `user_id` of every update, also of a failed status, where the
-provider leaves it out.
+`contacts` is always there, because some SDKs take the first one of every update, also of a failed status, where the provider leaves
+it out. What nobody knows is left out of it, but for what SDKs take without asking, which is empty.
 
 Source: WhatsApp Cloud API, webhooks reference, read 2026-11.
 """
@@ -63,6 +63,7 @@ def one_update(account_id: str, field: str, value: Raw) -> dict[str, Any]:
 def inbound(place: Place, message: Raw, contact: Raw | None, name: str | None) -> dict[str, Any]:
     """What somebody wrote."""
     whom = _contact(contact, message.get("from"), message.get("from_user_id"), name)
+    whom.setdefault("user_id", "")  # SDKs take it of who writes without asking whether it is there
     return _of_number(place, MESSAGES, {"contacts": [whom], "messages": [_without_address(message)]})
 
 
@@ -153,11 +154,13 @@ def _of_number(place: Place, field: str, value: Raw) -> dict[str, Any]:
 
 
 def _contact(contact: Raw | None, wa_id: Any, user_id: Any, name: str | None) -> dict[str, Any]:
-    """The entry of `contacts`, whole: the members that SDKs take without asking are there, null where nobody knows."""
-    given = dict(contact or {})
+    """The entry of `contacts` with what is known, and a profile with a name, which is empty where nobody knows it. No member is
+    null: typed clients take none."""
+    given = {name: part for name, part in (contact or {}).items() if part is not None}
     profile = given.get("profile")
-    given["profile"] = {"name": name or "", **(profile if isinstance(profile, Mapping) else {})}
-    if isinstance(wa_id, str):
-        given.setdefault("wa_id", wa_id)
-    given.setdefault("user_id", user_id if isinstance(user_id, str) else None)
+    known = {name: part for name, part in profile.items() if part is not None} if isinstance(profile, Mapping) else {}
+    given["profile"] = {"name": name or "", **known}
+    for member, identity in (("wa_id", wa_id), ("user_id", user_id)):
+        if isinstance(identity, str):
+            given.setdefault(member, identity)
     return given

@@ -30,13 +30,6 @@ from shared.events.catalogue import (
 )
 from shared.ids import MessageId, NumberId, TenantId
 
-TYPES: Final = (
-    "message.received", "message.echoed", "message.edited", "message.revoked",
-    "message.sent", "message.delivered", "message.read", "message.failed", "message.unknown", "message.canceled", "message.expired",
-    "message.suppressed",
-    "media.stored", "media.lost", "template.changed", "account.reported", "contact.identity_changed", "contact.consent_changed",
-)  # fmt: skip
-"""Those that have `data`."""
 _PROGRESS: Final = frozenset({Status.SENT, Status.DELIVERED, Status.READ})
 """States that tenants are told of whenever they become known."""
 _ENDS: Final = frozenset({Status.FAILED, Status.EXPIRED, Status.CANCELED, Status.SUPPRESSED})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
@@ -48,6 +48,12 @@ class _Followed:
         """The moment, by the monotonic clock, from which on every process tells what happens to the tenant."""
         self.readers: set[Reader] = set()
 
+    def drop_gone(self) -> None:
+        """Whose connection is closed has no place any more."""
+        for reader in [reader for reader in self.readers if reader.is_gone()]:
+            reader.end(End.LEFT)
+            self.readers.discard(reader)
+
 
 class Hub:
     """`redis` waits for `BLOCK_SECONDS` and must have longer time-outs than that."""
@@ -67,9 +73,9 @@ class Hub:
         self._is_draining = False
 
     @asynccontextmanager
-    async def reading(self, tenant_id: TenantId, after: str | None) -> AsyncIterator[Reader]:
+    async def reading(self, tenant_id: TenantId, after: str | None, is_gone: Callable[[], bool]) -> AsyncIterator[Reader]:
         """A place among the tenant's readers: told everything from the moment on when this begins, or after the position `after`
-        where that is known.
+        where that is known. One that `is_gone` gives its place to whoever needs it.
 
         Raises `Rejected` where there are too many, and where this process or Redis is going away.
         """
@@ -81,7 +87,7 @@ class Hub:
         except (RedisError, OSError):
             raise _away() from None
         self._check_room(tenant_id)  # others came meanwhile
-        reader = Reader(start or opened.position, opened.run, is_reset=after is not None and start is None)
+        reader = Reader(start or opened.position, opened.run, is_reset=after is not None and start is None, is_gone=is_gone)
         followed = self._followed.get(tenant_id)
         if followed is None:
             wait = FRESH_SECONDS + _MARGIN_SECONDS - opened.age_seconds
@@ -197,10 +203,15 @@ class Hub:
                 log.warning("live.not_kept", error=type(error).__name__)
 
     def _check_room(self, tenant_id: TenantId) -> None:
+        if not self._is_draining and self._count() >= MOST:
+            for followed in self._followed.values():
+                followed.drop_gone()
         if self._is_draining or self._count() >= MOST:
             raise _away()
-        followed = self._followed.get(tenant_id)
-        if followed is not None and len(followed.readers) >= MOST_OF_TENANT:
+        own = self._followed.get(tenant_id)
+        if own is not None and len(own.readers) >= MOST_OF_TENANT:
+            own.drop_gone()
+        if own is not None and len(own.readers) >= MOST_OF_TENANT:
             detail = f"There are {MOST_OF_TENANT} connections that read your updates already; close one."
             raise Rejected("events.too_many_readers", detail, status=429, retry_after_seconds=int(HEARTBEAT_SECONDS))
 

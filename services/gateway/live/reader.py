@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
@@ -31,11 +32,13 @@ class End(Enum):
 class Reader:
     """`start` is the position after which it has to be told everything, `run` that of Redis (`streams`)."""
 
-    def __init__(self, start: str, run: str, *, is_reset: bool) -> None:
+    def __init__(self, start: str, run: str, *, is_reset: bool, is_gone: Callable[[], bool]) -> None:
         self.start = start
         self.run = run
         self.is_reset = is_reset
         """True where it wanted to go on from a place that is not known any more."""
+        self.is_gone = is_gone
+        """True once the other side has closed its connection, which who writes to it learns at the next heartbeat only."""
         self.ended: End | None = None
         self._waiting: deque[Entry] = deque()
         self._bytes = 0

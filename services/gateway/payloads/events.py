@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
-from services.gateway.domain.update import TYPES
+from shared.events.values import UPDATE_TYPES
 from shared.http.bodies import Body
 from shared.http.codes import Code
 from shared.personal import Model, Personal
@@ -16,17 +16,17 @@ MOST_NUMBERS: Final = 100
 
 
 def _known(name: str) -> str:
-    if name not in TYPES:
+    if name not in UPDATE_TYPES:
         raise PydanticCustomError(Code.FIELD_CHOICE.value, "is no type of update")
     return name
 
 
-UpdateType = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(TYPES)})]
+UpdateType = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(UPDATE_TYPES)})]
 
 
 class EventsQuery(Body):
-    types: list[UpdateType] = Field([], max_length=len(TYPES), description="Only these; by repetition. Left out: all.")
-    number_id: list[Annotated[str, Field(max_length=40)]] = Field(
+    types: list[UpdateType] = Field([], max_length=len(UPDATE_TYPES), description="Only these; by repetition. Left out: all.")
+    number_id: list[Annotated[str, Field(pattern=r"^num_[0-9a-v]{26}$")]] = Field(
         [],
         max_length=MOST_NUMBERS,
         description="Only what is about these numbers; by repetition. Left out: all, and what is about none.",

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from services.gateway.domain.status import Status
 from services.gateway.payloads.pages import PageQuery
-from shared.content import BEYOND_TEXT, ContentType, Parts
+from shared.content import BEYOND_TEXT, LONGEST_TEXT, ContentType, Parts
 from shared.events.values import OnUnknown
 from shared.http.bodies import Body, MetadataKey, MetadataValue, Priority, Variables
 from shared.http.requests import Moment
@@ -82,8 +82,9 @@ class SendMessage(Parts):
 
     @property
     def is_small(self) -> bool:
-        """True where the limits of its fields keep its shortest form below 64 KiB."""
-        return self.metadata is None and self.variables is None and BEYOND_TEXT.isdisjoint(self.model_fields_set)
+        """True where the limits of its fields keep its shortest form far below what one message may have."""
+        is_short = self.text is None or len(self.text.body) <= LONGEST_TEXT
+        return is_short and self.metadata is None and self.variables is None and BEYOND_TEXT.isdisjoint(self.model_fields_set)
 
     @property
     def is_plain_text(self) -> bool:
@@ -143,7 +144,7 @@ class MessageError(Model):
 
 
 class WaitingFor(Model):
-    """Why a message that was put back or is held waits."""
+    """Why a message waits that was put back, is held, or goes out from a number that is paused."""
 
     code: str
     until: AwareDatetime | None = Field(None, description="From then on it may be tried; left out where nobody knows.")
@@ -168,7 +169,9 @@ class MessageView(Model):
     metadata: dict[str, str] | None = None
     provider_id: str | None = Field(None, description="The provider's id (wamid), once it took the message.")
     error: MessageError | None = None
-    waiting_for: WaitingFor | None = Field(None, description="There where the message was put back and has not left since.")
+    waiting_for: WaitingFor | None = Field(
+        None, description="There where the message was put back and has not left since, and where its number is paused."
+    )
     trace_id: str | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime

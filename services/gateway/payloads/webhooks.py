@@ -23,7 +23,9 @@ class QuarantinedView(Model):
     """A payload that could not be read whole. What of it was understood has been told all the same."""
 
     id: str = Field(examples=["whk_184467"])
-    reason: str = Field(description="How much of it was not understood; or our fault, by the name of an exception.")
+    reason: str = Field(
+        description="Which parts were not understood, the first few by name; or our fault, by the name of an exception."
+    )
     size_bytes: int
     received_at: AwareDatetime
 

@@ -57,6 +57,7 @@ def routes(door: Door) -> Sequence[Route]:
             "Search everything that was said",
             TAG,
             query=SearchQuery,
+            query_example={"q": "parcel"},
             responses={200: SearchPage, 400: Problem},
         ),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -53,14 +54,20 @@ def routes(door: Door) -> Sequence[Route]:
             CreateCallback,
             201,
             "What has no success (2xx) within 15 seconds is tried again after 5 s, 5 m, 30 m, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h. "
-            "Redirects are not followed; 410 disables the callback. The secret is shown in this answer only.",
+            "Redirects are not followed; 410 disables the callback. While everything fails for a server that is away or ill (three "
+            "time-outs, broken connections or 5xx within 45 seconds, at least half of the posts), its circuit breaker stretches "
+            "that schedule: one post a minute goes, of all that is due, and the rest waits (`rests_until`), losing no attempt. "
+            "Once that one and five more have succeeded, all that is due goes at once. The secret is shown in this answer only.",
             examples=_EXAMPLES,
         ),
         _look(door, _ALL, "List callbacks, newest first", CallbackPage, CallbackQuery),
         _look(door, _ONE, "One callback", CallbackView),
         _act(door, "PATCH", _ONE, "Change a callback, turn it on or off", CallbackView, ChangeCallback),
         _act(door, "DELETE", _ONE, "Delete a callback with its log", None, status=204),
-        _act(door, "POST", f"{_ONE}/secret", "A new secret, beside the former one for a while", CallbackMade, RotateSecret),
+        replace(
+            _act(door, "POST", f"{_ONE}/secret", "A new secret, beside the former one for a while", CallbackMade, RotateSecret),
+            is_body_optional=True,
+        ),
         _act(
             door,
             "POST",
@@ -68,7 +75,7 @@ def routes(door: Door) -> Sequence[Route]:
             "Post a made-up update now",
             TestResult,
             description="Once, and answered when the receiver has answered. In Meta's format it is an inbound text from a user "
-            "who does not exist, to the phone number id `0`.",
+            "who does not exist, to the phone number id `0`. A callback that rests does so no longer when a test succeeds.",
         ),
         _act(
             door,
@@ -81,7 +88,14 @@ def routes(door: Door) -> Sequence[Route]:
         ),
         _look(door, f"{_ONE}/deliveries", "What was told, and what became of it, newest first", DeliveryPage, DeliveryQuery),
         _look(door, _DELIVERY, "One delivery, with its attempts and its body", DeliveryDetail),
-        _act(door, "POST", f"{_DELIVERY}/retry", "Deliver it again now", DeliveryView),
+        _act(
+            door,
+            "POST",
+            f"{_DELIVERY}/retry",
+            "Deliver it again now",
+            DeliveryView,
+            description="Before all else that is due, and though its callback rests, which it does no longer when this succeeds.",
+        ),
     ]
 
 

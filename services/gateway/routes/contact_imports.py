@@ -80,6 +80,7 @@ class ContactImportRoutes:
                 "text unless it says `age:number` or `vip:boolean`. Delimiters `,` `;` tab and `|` are told apart, and so are "
                 "UTF-8 and Latin-1. Empty cells say nothing. Answered when the whole file is durable; follow it with GET "
                 "/api/contacts/imports/{import_id}. Rows act like the items of POST /api/contacts/bulk, in their order.",
+                request_examples={"two": "phone,name,consent\n+15551234567,Ana Quispe,opted_in\n+15557654321,Bo Li,\n"},
             ),
             Route(
                 "GET",

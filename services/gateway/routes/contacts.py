@@ -100,6 +100,12 @@ class ContactRoutes:
                 accepts=(JSON, NDJSON),
                 idempotent=True,
                 description=f"A JSON array of contacts, or one a line (`{NDJSON}`); {BULK_LIMIT} at most. {_UPSERT}",
+                request_examples={
+                    "two": [
+                        {"phone": "+15551234567", "name": "Ana Quispe"},
+                        {"phone": "+15557654321", "name": "Bo Li", "language": "zh-CN"},
+                    ]
+                },
             ),
             Route(
                 "GET",

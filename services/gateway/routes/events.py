@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 
 import orjson
@@ -77,6 +78,7 @@ class EventRoutes:
                 access=Access.LIVE,
                 produces=EVENT_STREAM,
                 description=f"{_DESCRIPTION} Browsers take a ticket: `new EventSource('/api/events?token=…')`.",
+                curl_options=("-N",),
             ),
             Route(
                 "GET",
@@ -90,6 +92,11 @@ class EventRoutes:
                 description=f'{_DESCRIPTION} Each is a text frame, `{{"event", "id", "data"}}`. A key may stand among the '
                 f"subprotocols, as `key.chq_…` beside `{PROTOCOL}`. The frame "
                 "`place` has no update: its `id` is beyond those that were not chosen.",
+                curl_options=(
+                    "--http1.1 -N",
+                    "-H 'Connection: Upgrade' -H 'Upgrade: websocket'",
+                    "-H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=='",
+                ),
             ),
             Route(
                 "POST",
@@ -115,7 +122,7 @@ class EventRoutes:
         if request.method == "HEAD":
             await response.prepare(request)
             return response
-        async with self._hub.reading(tenant_id, after) as reader:
+        async with self._hub.reading(tenant_id, after, partial(_is_gone, request)) as reader:
             await response.prepare(request)
             await _write(request, response, b"".join(_event(*one) for one in _greeting(reader)))
             async with aclosing(_lasting(self._hub.entries(tenant_id, reader))) as batches:
@@ -131,7 +138,7 @@ class EventRoutes:
         if not socket.can_prepare(request):
             headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
             raise Rejected("events.upgrade_needed", "Open a WebSocket here.", status=426, headers=headers)
-        async with self._hub.reading(tenant_id, after) as reader:
+        async with self._hub.reading(tenant_id, after, partial(_is_gone, request)) as reader:
             await socket.prepare(request)
             async with asyncio.TaskGroup() as group:
                 listening = group.create_task(_until_left(socket, reader), name="gateway.live_socket")
@@ -159,6 +166,11 @@ def _asked(request: web.Request) -> tuple[EventsQuery, str | None, TenantId]:
     query = read_query(request, EventsQuery)
     after = request.headers.get(LAST_ID) or query.after
     return query, None if after is None else after[:_LONGEST_ID], TenantId(request[TENANT_ID])
+
+
+def _is_gone(request: web.Request) -> bool:
+    transport = request.transport
+    return transport is None or transport.is_closing()
 
 
 def _greeting(reader: Reader) -> list[tuple[str, str, bytes]]:

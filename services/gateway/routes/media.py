@@ -65,6 +65,7 @@ class MediaRoutes:
                 "number. Limits: image 5 MB, audio and video 16 MB, sticker 100 KB, animated 500 KB, any other type 100 MB as "
                 "document. A file whose bytes are not of the type it is said to have is refused; without a type, or with "
                 "`application/octet-stream`, its bytes decide.",
+                curl_options=("-H 'Content-Type: image/png'", "--data-binary @photo.png"),
             ),
             Route(
                 "GET",
@@ -97,6 +98,7 @@ class MediaRoutes:
                 access=Access.PUBLIC,
                 produces="*/*",
                 description="The `url` of a file's record, good for five minutes; then 404: get the record again.",
+                query_example={"expires": "$EXPIRES", "signature": "$SIGNATURE"},
             ),
             Route(
                 "DELETE",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
@@ -16,7 +17,7 @@ from services.gateway.accept import Acceptance, rejected, store_in
 from services.gateway.domain import admission
 from services.gateway.domain.message import Message
 from services.gateway.domain.status import Status
-from services.gateway.domain.timeline import Entry, entries_of, readable, waiting
+from services.gateway.domain.timeline import Entry, could_leave, entries_of, readable, waiting
 from services.gateway.lookups import Known, Lookups
 from services.gateway.payloads.messages import (
     BATCH_LIMIT,
@@ -32,7 +33,9 @@ from services.gateway.payloads.messages import (
     WaitingFor,
 )
 from services.gateway.store import messages as store
+from services.gateway.store import numbers
 from shared.bus.outbox import Outbox, Unit
+from shared.clock import Clock
 from shared.db.pool import Pool
 from shared.errors import FieldError, Rejected
 from shared.http.bodies import Priority
@@ -46,7 +49,8 @@ from shared.ids import TenantId, is_id
 from shared.telemetry.tracing import current_traceparent, trace_id_of
 
 TAG: Final = "Messages"
-BODY_LIMIT: Final = 64 * 1024
+BODY_LIMIT: Final = 256 * 1024
+"""As many contact cards as the provider takes, 257, need more than half of it."""
 BATCH_BODY_LIMIT: Final = 20 * MIB
 _ID: Final = "{message_id:msg_[0-9a-v]{26}}"
 
@@ -54,11 +58,12 @@ _ID: Final = "{message_id:msg_[0-9a-v]{26}}"
 class MessageRoutes:
     """The handlers, with what they need."""
 
-    def __init__(self, acceptance: Acceptance, lookups: Lookups, outbox: Outbox, pool: Pool) -> None:
+    def __init__(self, acceptance: Acceptance, lookups: Lookups, outbox: Outbox, pool: Pool, clock: Clock) -> None:
         self._acceptance = acceptance
         self._lookups = lookups
         self._outbox = outbox
         self._pool = pool
+        self._clock = clock
 
     def routes(self) -> Sequence[Route]:
         return [
@@ -101,6 +106,12 @@ class MessageRoutes:
                 idempotent=True,
                 description=f"A JSON array of messages, or one message a line (`{NDJSON}`); {BATCH_LIMIT} at most, "
                 f"each of {BODY_LIMIT} bytes at most. A message with a fault costs itself only; the others are taken together.",
+                request_examples={
+                    "two": [
+                        {"to": "+15551234567", "text": {"body": "Hello from Chasqui"}},
+                        {"to": "+15557654321", "text": {"body": "Good morning"}},
+                    ]
+                },
             ),
             Route(
                 "GET",
@@ -191,14 +202,32 @@ class MessageRoutes:
         before = _decode_cursor(query.cursor)
         wanted = store.Wanted(query.status, _recipient(query.to), query.from_, query.reference, query.run_id)
         page, more = await store.page(self._pool, _tenant(request), before=before, limit=query.limit, wanted=wanted)
-        return json_response(MessagePage(data=[_view(row) for row in page], next_cursor=more and _encode_cursor(more)))
+        data = await self._with_pauses(_tenant(request), [_view(row) for row in page])
+        return json_response(MessagePage(data=[*data], next_cursor=more and _encode_cursor(more)))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         message_id = request.match_info["message_id"]
-        row = await store.find(self._pool, _tenant(request), message_id)
+        tenant_id = _tenant(request)
+        row = await store.find(self._pool, tenant_id, message_id)
         if row is None:
             raise _unknown()
-        return json_response(_view(row, beside=await store.timeline_beside(self._pool, message_id)))
+        view = _view(row, beside=await store.timeline_beside(self._pool, message_id))
+        (shown,) = await self._with_pauses(tenant_id, [view])
+        return json_response(shown)
+
+    async def _with_pauses(self, tenant_id: TenantId, views: Sequence[MessageView]) -> Sequence[MessageView]:
+        """The same; of those that wait for nothing of their own it says where their number is paused."""
+        now = self._clock.now()
+        held = {view.id for view in views if _is_held(view, now)}
+        if not held:
+            return [*views]
+        paused = await numbers.paused(self._pool, tenant_id, {view.from_ for view in views if view.id in held})
+
+        def shown(view: MessageView) -> MessageView:
+            code = paused.get(view.from_) if view.id in held else None
+            return view if code is None else view.model_copy(update={"waiting_for": WaitingFor(code=code)})
+
+        return [shown(view) for view in views]
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         data = await read_body(request, ())
@@ -319,6 +348,11 @@ def _view(row: asyncpg.Record, beside: Sequence[asyncpg.Record] | None = None) -
         updated_at=row["updated_at"],
         timeline=None if beside is None else [TimelineEntry(status=e.status, at=e.at, code=e.code) for e in entries],
     )
+
+
+def _is_held(view: MessageView, now: datetime) -> bool:
+    """True where nothing that was told of the message says why it has not left."""
+    return view.waiting_for is None and could_leave(view.status, view.scheduled_time, now)
 
 
 def _entries(timeline: str, beside: Sequence[asyncpg.Record]) -> list[Entry]:

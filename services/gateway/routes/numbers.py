@@ -66,9 +66,9 @@ class NumberRoutes:
                         "phone_number_id": "106540352242922",
                         "waba_id": "102290129340398",
                         "display_number": "+15550783881",
-                        "access_token": "EAA…",
-                        "app_secret": "…",
-                        "verify_token": "…",
+                        "access_token": "your-access-token",
+                        "app_secret": "your-app-secret",
+                        "verify_token": "your-verify-token",
                     },
                     "twilio": {
                         "provider": "twilio",

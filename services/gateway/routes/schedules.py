@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -74,8 +74,17 @@ class ScheduleRoutes:
                 SchedulesCanceled,
                 CancelSchedules,
                 "All that fit, with their runs: what has not left is canceled.",
+                {"of one reference": {"reference": "spring-sale"}},
             ),
-            self._act("POST", f"{_ALL}/preview", "When a schedule would be", FireTimes, PreviewBody, "Makes none."),
+            self._act(
+                "POST",
+                f"{_ALL}/preview",
+                "When a schedule would be",
+                FireTimes,
+                PreviewBody,
+                "Makes none.",
+                {"every Monday": {"recurrence": "FREQ=WEEKLY;BYDAY=MO;BYHOUR=9;BYMINUTE=0", "time_zone": "Europe/Madrid"}},
+            ),
             self._look(_ONE, "One schedule, with its next times and last runs", ScheduleDetail),
             self._act("PATCH", _ONE, "Change or reschedule", ScheduleView, ChangeSchedule),
             self._look(f"{_ONE}/next", "The next times of a schedule", FireTimes, NextQuery),
@@ -101,6 +110,7 @@ class ScheduleRoutes:
         answer: type[BaseModel],
         body: type[BaseModel] | None = None,
         description: str = "",
+        examples: Mapping[str, Any] | None = None,
     ) -> Route:
         return Route(
             method,
@@ -112,4 +122,5 @@ class ScheduleRoutes:
             responses={200: answer, 404: Problem, 409: Problem, 422: Problem},
             idempotent=True,
             description=description,
+            request_examples=examples or {},
         )

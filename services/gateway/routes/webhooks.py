@@ -56,6 +56,11 @@ class WebhookRoutes:
             summary,
             TAG,
             query=VerifyQuery,
+            query_example={
+                "hub.mode": "subscribe",
+                "hub.challenge": "1158201444",
+                "hub.verify_token": "your-verify-token",
+            },
             responses={200: None, 403: Problem},
             access=Access.PUBLIC,
             produces="text/plain",

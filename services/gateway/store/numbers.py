@@ -17,6 +17,7 @@ INSERT_NUMBER: Final = sql["insert_number"]
 LOCK_NUMBER: Final = sql["lock_number"]
 UPDATE_NUMBER: Final = sql["update_number"]
 SELECT_NUMBERS: Final = sql["select_numbers"]
+SELECT_PAUSED_NUMBERS: Final = sql["select_paused_numbers"]
 SELECT_NUMBER: Final = sql["select_number"]
 SELECT_NUMBERS_BY_PROVIDER_ID: Final = sql["select_numbers_by_provider_id"]
 SELECT_NUMBERS_BY_ACCOUNT: Final = sql["select_numbers_by_account"]
@@ -69,6 +70,12 @@ async def update(connection: Connection, locked: asyncpg.Record, changes: Mappin
 async def page(pool: Pool, tenant_id: TenantId, *, after: str | None, limit: int) -> list[asyncpg.Record]:
     """The tenant's numbers, oldest first."""
     return await pool.fetch(SELECT_NUMBERS, tenant_id, after or "", limit)
+
+
+async def paused(pool: Pool, tenant_id: TenantId, number_ids: Iterable[str]) -> dict[str, str]:
+    """Why those of the tenant's numbers that are paused are."""
+    rows = await pool.fetch(SELECT_PAUSED_NUMBERS, tenant_id, list(number_ids))
+    return {row["id"]: row["paused_code"] for row in rows}
 
 
 async def find(pool: Pool, tenant_id: TenantId, number_id: str) -> asyncpg.Record | None:

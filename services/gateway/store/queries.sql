@@ -46,6 +46,10 @@ RETURNING *
 -- Takes tenant, id to start after and limit; returns a page, oldest first.
 SELECT * FROM numbers WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3
 
+-- name: select_paused_numbers
+-- Takes tenant and ids; returns those that are paused, and why.
+SELECT id, paused_code FROM numbers WHERE tenant_id = $1 AND id = ANY ($2::text[]) AND paused_code IS NOT NULL
+
 -- name: select_number
 -- Takes tenant and id.
 SELECT * FROM numbers WHERE tenant_id = $1 AND id = $2

@@ -199,7 +199,7 @@ def _news(read: Sequence[_Read], sources: Mapping[str, WebhookSource]) -> list[a
 
 async def _put_away(unit: Unit, read: Sequence[_Read]) -> None:
     """Delete what was understood whole, set the rest aside."""
-    partly = {one.id: f"{one.reading.not_understood} parts not understood" for one in read if one.reading.not_understood}
+    partly = {one.id: one.reading.missed.reason for one in read if one.reading.not_understood}
     if partly:
         log.warning("webhook.quarantined", payloads=len(partly))
         await webhooks.quarantine(unit.connection, partly)

@@ -12,6 +12,7 @@ from services.sandbox.domain.members import choice_of, list_of, maybe_string
 from services.sandbox.domain.payload import normalise_phone
 from services.sandbox.numbers import HIGH_THROUGHPUT, Number
 from services.sandbox.request import Request
+from services.sandbox.routes import shop_front
 from services.sandbox.routes.bodies import members_of
 from services.sandbox.routes.paging import fields_of
 from services.sandbox.upkeep import REGISTRATION_SECONDS, VERIFICATION_CODE, Upkeep
@@ -53,8 +54,6 @@ _KEPT: Final = frozenset(
         "settings",
         "conversational_automation",
         "whatsapp_business_encryption",
-        "whatsapp_commerce_settings",
-        "message_qrdls",
         "username",
     }
 )
@@ -123,6 +122,8 @@ class Nodes:
                 return graph_json(_SUCCESS)
             case _, "block_users":
                 return self._blocked(request, number)
+            case _, _ if (shown := shop_front.answer(request, upkeep, phone_number_id, edge)) is not None:
+                return shown
             case "GET", _ if edge in _KEPT:
                 kept = upkeep.edges.get(edge, {})
                 return graph_json(kept if edge in ("settings", "username") else {"data": [kept] if kept else []})

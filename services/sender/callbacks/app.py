@@ -11,7 +11,8 @@ from aiohttp import ClientSession
 from redis.asyncio import Redis
 
 from services.sender.callbacks import chores
-from services.sender.callbacks.crew import POLICY, Crew
+from services.sender.callbacks.circuits import POLICY, Circuits
+from services.sender.callbacks.crew import Crew
 from services.sender.callbacks.endpoints import Endpoints
 from services.sender.callbacks.fan_out import fan_out
 from services.sender.callbacks.keys import Keys
@@ -23,7 +24,7 @@ from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.db.pool import Pool
 from shared.events.catalogue import UpdateTold
-from shared.http.outside import open_outside_client
+from shared.http.outside import Hosts, open_outside_client
 from shared.http.routes import Route
 from shared.limits.breakers import Breakers
 from shared.run import Component
@@ -61,9 +62,13 @@ async def open_callbacks(
     """Open their clients; nothing runs yet."""
     poster = Poster(await stack.enter_async_context(_client(networks, concurrency)), clock)
     by_hand = Poster(await stack.enter_async_context(_client(networks, BY_HAND)), clock)
+    hosts = Hosts(networks)
+    stack.callback(hosts.close)
     keys, breakers = Keys(sealer), Breakers(redis, POLICY, clock)
-    crew = Crew(outbox, pool, poster, keys, breakers, clock, concurrency=concurrency)
-    routes = CallbackRoutes(outbox, pool, Endpoints(keys, by_hand, networks), keys, by_hand, clock, crew.wake).routes()
+    circuits = Circuits(breakers, clock)
+    crew = Crew(outbox, pool, poster, keys, circuits, clock, concurrency=concurrency)
+    endpoints = Endpoints(keys, by_hand, networks, hosts)
+    routes = CallbackRoutes(outbox, pool, endpoints, keys, by_hand, clock, crew, circuits).routes()
     return Callbacks(routes, [crew, *chores.jobs(outbox, pool), breakers], pool, crew)
 
 

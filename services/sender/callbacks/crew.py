@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -17,9 +17,10 @@ from typing import Final
 import asyncpg
 import structlog
 
+from services.sender.callbacks.circuits import Circuits
 from services.sender.callbacks.endpoints import turn_off
 from services.sender.callbacks.keys import Keys
-from services.sender.callbacks.post import TOTAL_SECONDS, Poster
+from services.sender.callbacks.post import Poster
 from services.sender.domain.callback import CallbackFormat, Reply, headers_of, judge
 from services.sender.domain.callback_rooms import Rooms
 from services.sender.store import callback_deliveries, callbacks
@@ -30,8 +31,6 @@ from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.db.pool import Pool
 from shared.ids import TenantId
-from shared.limits.breaker import BreakerPolicy
-from shared.limits.breakers import Breakers
 from shared.run import Stage
 from shared.unavailable import is_unavailable
 
@@ -54,11 +53,8 @@ LAST_POSTS_SECONDS: Final = 5.0
 """At the end, longest wait for posts that are under way; the others' leases end."""
 CANDIDATES: Final = 500
 UNREADABLE: Final = "secret.unreadable"
-POLICY: Final = BreakerPolicy(threshold=3, window_seconds=3 * TOTAL_SECONDS, lease_seconds=2 * TOTAL_SECONDS + 10.0)
-"""So that it opens for those too that keep every post waiting for all of its time, of whom there is one after another."""
-WATCHED_SECONDS: Final = 600.0
-"""How long a callback has a circuit after a failure. The others have none: each is asked of Redis several times a second, beside
-the limits of the sending, and callbacks may be many."""
+ASKED: Final = 1_000
+"""Deliveries that may wait to go before the others; beyond that they go in their turn."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -73,10 +69,6 @@ class Target:
     secrets: tuple[str, ...]
     previous_until: datetime | None
 
-    @property
-    def breaker(self) -> str:
-        return f"callback:{self.callback_id}"
-
 
 class Crew:
     """One per process. `wake` says for whom something is due."""
@@ -85,17 +77,17 @@ class Crew:
     stage = Stage.WORK
 
     def __init__(
-        self, outbox: Outbox, pool: Pool, poster: Poster, keys: Keys, breakers: Breakers, clock: Clock, *, concurrency: int
+        self, outbox: Outbox, pool: Pool, poster: Poster, keys: Keys, circuits: Circuits, clock: Clock, *, concurrency: int
     ) -> None:
         self._outbox = outbox
         self._pool = pool
         self._poster = poster
         self._keys = keys
-        self._breakers = breakers
+        self._circuits = circuits
         self._clock = clock
         self._rooms = Rooms(concurrency)
         self._targets: dict[str, Target] = {}
-        self._watched: dict[str, float] = {}
+        self._asked: dict[str, str] = {}
         self._ended: deque[tuple[Target, Ended, Reply]] = deque()
         self._due: set[str] = set()
         self._look_at = 0.0
@@ -105,6 +97,24 @@ class Crew:
     def wake(self, callback_ids: Iterable[str] = ()) -> None:
         self._due.update(callback_ids)
         self._wake.set()
+
+    def post_now(self, callback_id: str, delivery_id: str) -> None:
+        """A delivery that is due goes before all others, as soon as its callback has room, whether or not that rests."""
+        if len(self._asked) < ASKED:
+            self._asked[delivery_id] = callback_id
+        self.wake([callback_id])
+
+    async def release(self, callback_id: str) -> None:
+        """It has answered what was asked for by hand: it rests no longer, and what is due for it goes as soon as its probes are
+        answered."""
+        try:
+            await callbacks.relieve(self._pool, callback_id)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("callbacks.unavailable", error=type(error).__name__)  # it rests until its time is over
+        await self._circuits.release(callback_id)
+        self.wake([callback_id])
 
     async def run(self, stop: StopSignal) -> None:
         async with asyncio.TaskGroup() as group:
@@ -150,10 +160,12 @@ class Crew:
         """Claim what is due, and wait until there is room or something more may be."""
         try:
             if self._rooms.free > 0 and len(self._ended) < UNWRITTEN:
-                for target, delivery in await self._claim():
-                    task = group.create_task(self._deliver(target, delivery), name=f"{self.name}.post")
-                    posts.add(task)
-                    task.add_done_callback(posts.discard)
+                for claim, is_asked in ((self._claim_asked, True), (self._claim, False)):
+                    for target, delivery in await claim():
+                        post = self._deliver(target, delivery, is_asked=is_asked)
+                        task = group.create_task(post, name=f"{self.name}.post")
+                        posts.add(task)
+                        task.add_done_callback(posts.discard)
         except Exception as error:
             if not is_unavailable(error):
                 raise
@@ -171,9 +183,28 @@ class Crew:
         log.warning("callbacks.unavailable", error=type(error).__name__)
         await self._clock.sleep(UNAVAILABLE_SECONDS)
 
+    async def _claim_asked(self) -> list[tuple[Target, Claimed]]:
+        """What was asked for by hand, past the circuits, within its callbacks' rooms."""
+        rooms = self._rooms.share_out(dict.fromkeys(self._asked.values()))
+        chosen: dict[str, str] = {}
+        for delivery_id, callback_id in self._asked.items():
+            if rooms.get(callback_id, 0) > 0:
+                rooms[callback_id] -= 1
+                chosen[delivery_id] = callback_id
+        if not chosen:
+            return []
+        targets = {row["id"]: self._target(row) for row in await callbacks.named(self._pool, set(chosen.values()))}
+        ids = [one for one, callback_id in chosen.items() if callback_id in targets]
+        claimed = await callback_deliveries.claim_named(self._pool, ids, lease_seconds=LEASE_SECONDS)
+        for one in chosen:
+            self._asked.pop(one, None)
+        for delivery in claimed:
+            self._rooms.begin(delivery.callback_id)
+        return [(targets[delivery.callback_id], delivery) for delivery in claimed]
+
     async def _claim(self) -> list[tuple[Target, Claimed]]:
         """As many as there is room for, of callbacks whose circuits let them through."""
-        self._forget_watched()
+        self._circuits.forget_idle()
         left_out = self._rooms.full().union(self._shut(), self._about_to_rest())
         rows = await self._look(left_out)
         targets = {row["id"]: self._target(row) for row in rows}
@@ -181,17 +212,17 @@ class Crew:
         for row in rows:
             if row["is_failing"]:
                 self._rooms.suspect(row["id"])
-                self._watched.setdefault(row["id"], self._clock.monotonic())
-        rooms = self._rooms.share_out(one for one, target in targets.items() if not self._wait(target))
-        probes = await self._take_probes(rooms, targets)
+                self._circuits.watch(row["id"])
+        rooms = self._rooms.share_out(one for one in targets if not self._circuits.wait(one))
+        probes = await self._circuits.take_probes(rooms)
         try:
             claimed = await callback_deliveries.claim(self._pool, rooms, lease_seconds=LEASE_SECONDS) if rooms else []
         except BaseException:
-            self._give_up(probes)
+            self._circuits.give_up(probes)
             raise
         for delivery in claimed:
             self._rooms.begin(delivery.callback_id)
-        self._give_up(probes - {targets[delivery.callback_id].breaker for delivery in claimed})
+        self._circuits.give_up(probes - {delivery.callback_id for delivery in claimed})
         return [(targets[delivery.callback_id], delivery) for delivery in claimed]
 
     async def _look(self, left_out: set[str]) -> list[asyncpg.Record]:
@@ -213,45 +244,11 @@ class Crew:
 
     def _shut(self) -> list[str]:
         """Callbacks known here whose circuits are open."""
-        return [one for one, target in self._targets.items() if self._wait(target)]
+        return [one for one in self._targets if self._circuits.wait(one)]
 
     def _about_to_rest(self) -> list[str]:
         """Callbacks that want quiet, or nothing any more, which is still to be written."""
         return [target.callback_id for target, ended, reply in self._ended if ended.verdict.rest or reply.is_gone]
-
-    def _wait(self, target: Target) -> float:
-        """0.0 where its circuit lets posts through, or it has none."""
-        return self._breakers.wait(target.breaker) if target.callback_id in self._watched else 0.0
-
-    def _note(self, target: Target, *, is_sick: bool) -> None:
-        if is_sick:
-            self._watched.pop(target.callback_id, None)  # the latest stand last
-            self._watched[target.callback_id] = self._clock.monotonic()
-        if target.callback_id in self._watched:
-            self._breakers.note(target.breaker, ok=not is_sick)
-
-    def _forget_watched(self) -> None:
-        long_ago = self._clock.monotonic() - WATCHED_SECONDS
-        while self._watched and next(iter(self._watched.values())) < long_ago:
-            del self._watched[next(iter(self._watched))]
-
-    async def _take_probes(self, rooms: dict[str, int], targets: Mapping[str, Target]) -> set[str]:
-        """Where a circuit is half-open one post goes, as a probe, if it may; the circuits that probes were taken of."""
-        probes: set[str] = set()
-        for one in list(rooms):
-            key = targets[one].breaker
-            if one not in self._watched or not self._breakers.is_probing(key):
-                continue
-            if await self._breakers.admit(key):
-                rooms[one] = 1
-                probes.add(key)
-            else:
-                del rooms[one]
-        return probes
-
-    def _give_up(self, probes: Iterable[str]) -> None:
-        for key in probes:
-            self._breakers.give_up(key)
 
     def _target(self, row: asyncpg.Record) -> Target:
         known = self._targets.get(row["id"])
@@ -267,7 +264,7 @@ class Crew:
         form = CallbackFormat(row["format"])
         return Target(callback_id, tenant_id, row["revision"], row["url"], form, secrets, row["previous_until"])
 
-    async def _deliver(self, target: Target, delivery: Claimed) -> None:
+    async def _deliver(self, target: Target, delivery: Claimed, *, is_asked: bool = False) -> None:
         """One attempt. While two secrets are valid, who knows only the former one is heard at once."""
         is_sick, seconds = True, 0.0
         try:
@@ -281,7 +278,9 @@ class Crew:
             now = self._clock.now()
             verdict = judge(reply, delivery.failures, now, random.random())  # noqa: S311  # spreads load, guards nothing
             self._ended.append((target, Ended(delivery, verdict, tried(reply, now)), reply))
-            self._note(target, is_sick=is_sick)
+            self._circuits.note(target.callback_id, is_sick=is_sick, is_asked=is_asked)
+            if is_asked and reply.is_success:
+                await self.release(target.callback_id)
         finally:
             self._rooms.end(delivery.callback_id, is_sick=is_sick, seconds=seconds)
             self._news.set()
@@ -315,7 +314,7 @@ class Crew:
 def tried(reply: Reply, now: datetime) -> Try:
     """An attempt as its log has it."""
     facts = {
-        "at": now.astimezone(UTC).isoformat(),
+        "at": now.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "status": reply.status,
         "error": reply.fault,
         "milliseconds": round(reply.seconds * 1_000),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
 import structlog
+from yarl import URL
 
 from services.sender.callbacks.keys import Keys, new_secret
 from services.sender.callbacks.post import Poster
@@ -21,7 +22,7 @@ from shared.bus.outbox import Outbox, Unit
 from shared.errors import FieldError, Rejected
 from shared.events.catalogue import CallbacksWatched
 from shared.http.codes import Code
-from shared.http.outside import Forbidden, check_url
+from shared.http.outside import Forbidden, Hosts, check_url
 from shared.ids import TenantId, new_id
 
 log = structlog.get_logger(__name__)
@@ -50,14 +51,15 @@ class Met:
 class Endpoints:
     """The use cases. What asks an address (`meet_new`, `meet_changed`) is done before the transaction that the others are in."""
 
-    def __init__(self, keys: Keys, poster: Poster, networks: Networks) -> None:
+    def __init__(self, keys: Keys, poster: Poster, networks: Networks, hosts: Hosts) -> None:
         self._keys = keys
         self._poster = poster
         self._networks = networks
+        self._hosts = hosts
 
     async def meet_new(self, body: CreateCallback) -> None:
         """Raises `Rejected` where its address is none to post to, or does not answer the challenge."""
-        self._admit(body.url)
+        await self._admit(body.url)
         if body.verify_token is not None:
             await self._meet(Met(body.url, body.verify_token.get_secret_value()))
 
@@ -86,7 +88,7 @@ class Endpoints:
     async def meet_changed(self, row: asyncpg.Record, body: ChangeCallback) -> Met | None:
         """The address as it will be, where it has to answer again. Raises as `meet_new`."""
         if body.url is not None:
-            self._admit(body.url)
+            await self._admit(body.url)
         met = self._to_meet(row, body)
         if met is not None:
             await self._meet(met)
@@ -136,12 +138,15 @@ class Endpoints:
             raise unknown()
         await settle(unit, asker.tenant_id)
 
-    def _admit(self, url: str) -> None:
-        """Plain http is for receivers in networks that the operator trusts: where there are none it is refused."""
+    async def _admit(self, url: str) -> None:
+        """Plain http is for receivers in networks that the operator trusts: for all others it is refused."""
         try:
             check_url(url, self._networks, schemes=_TRUSTED_SCHEMES if self._networks.allowed else _SCHEMES)
         except Forbidden:
             raise _wrong("/url", "address.forbidden", "must be an https URL of a public address") from None
+        parsed = URL(url)
+        if parsed.scheme == "http" and not await self._hosts.are_trusted(parsed.host or ""):
+            raise _wrong("/url", "address.forbidden", "must be https: plain http is for hosts in allowed networks only")
 
     def _to_meet(self, row: asyncpg.Record, body: ChangeCallback) -> Met | None:
         if row["format"] != CallbackFormat.META or (body.url in {None, row["url"]} and body.verify_token is None):
@@ -188,8 +193,18 @@ def unknown() -> Rejected:
     return Rejected("callback.unknown", "There is no such callback.", 404)
 
 
-def view(row: asyncpg.Record) -> dict[str, Any]:
-    """A `CallbackView`."""
+def resting_until(row: asyncpg.Record, now: datetime, wait: float = 0.0) -> datetime | None:
+    """Before then nothing of what is told goes to the callback: it has asked for quiet, or its circuit is open for `wait` seconds.
+    None where it does not rest."""
+    if row["state"] != CallbackState.ENABLED:
+        return None
+    asked: datetime | None = row["rests_until"]
+    ends = [asked] if asked is not None and asked > now else []
+    return max([*ends, now + timedelta(seconds=wait)] if wait > 0 else ends, default=None)
+
+
+def view(row: asyncpg.Record, rest: datetime | None) -> dict[str, Any]:
+    """A `CallbackView`. `rest` is what `resting_until` says."""
     shown = {
         name: row[name]
         for name in (
@@ -203,13 +218,13 @@ def view(row: asyncpg.Record) -> dict[str, Any]:
             "reason",
             "disabled_at",
             "failing_since",
-            "rests_until",
             "created_at",
             "updated_at",
         )
         if row[name] is not None
     }
-    return shown | ({} if row["previous_until"] is None else {"previous_secret_until": row["previous_until"]})
+    ends = {"rests_until": rest, "previous_secret_until": row["previous_until"]}
+    return shown | {name: moment for name, moment in ends.items() if moment is not None}
 
 
 async def _check_numbers(unit: Unit, asker: Asker, number_ids: list[str] | None) -> None:
@@ -228,7 +243,7 @@ async def _check_numbers(unit: Unit, asker: Asker, number_ids: list[str] | None)
 async def _read(unit: Unit, asker: Asker, callback_id: str) -> dict[str, Any]:
     row = await store.find(unit.connection, asker.tenant_id, callback_id)
     assert row is not None
-    return view(row)
+    return view(row, resting_until(row, asker.now))
 
 
 def _wrong(pointer: str, code: str, detail: str) -> Rejected:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +13,9 @@ import orjson
 from aiohttp import web
 
 from services.sender.callbacks import trial
-from services.sender.callbacks.endpoints import Asker, Endpoints, unknown, view
+from services.sender.callbacks.circuits import Circuits
+from services.sender.callbacks.crew import Crew
+from services.sender.callbacks.endpoints import Asker, Endpoints, resting_until, unknown, view
 from services.sender.callbacks.keys import Keys
 from services.sender.callbacks.post import Poster
 from services.sender.domain.callback import CallbackState
@@ -46,7 +48,7 @@ from shared.http.problem import Problem
 from shared.http.requests import read_body, read_query, validate
 from shared.http.responses import json_bytes, json_response
 from shared.http.routes import MIB, Access, Handler, Route
-from shared.idempotency import Effect, is_answered, once
+from shared.idempotency import is_answered, once
 from shared.ids import TenantId, is_id
 
 TAG: Final = "Callbacks"
@@ -60,7 +62,7 @@ _LATER: Final = timedelta(days=1)
 
 
 class CallbackRoutes:
-    """The handlers, with what they need. `wake` tells the crew for whom something is due."""
+    """The handlers, with what they need."""
 
     def __init__(
         self,
@@ -70,7 +72,8 @@ class CallbackRoutes:
         keys: Keys,
         poster: Poster,
         clock: Clock,
-        wake: Callable[[Iterable[str]], None],
+        crew: Crew,
+        circuits: Circuits,
     ) -> None:
         self._outbox = outbox
         self._pool = pool
@@ -78,7 +81,8 @@ class CallbackRoutes:
         self._keys = keys
         self._poster = poster
         self._clock = clock
-        self._wake = wake
+        self._crew = crew
+        self._circuits = circuits
 
     def routes(self) -> Sequence[Route]:
         return [
@@ -87,7 +91,7 @@ class CallbackRoutes:
             _reading(ONE, self.get, "One callback", CallbackView),
             _writing("PATCH", ONE, self.change, "Change a callback, turn it on or off", CallbackView, ChangeCallback),
             _writing("DELETE", ONE, self.delete, "Delete a callback with its log", None, None, 204),
-            _writing("POST", f"{ONE}/secret", self.rotate, "A new secret", CallbackMade, RotateSecret),
+            _writing("POST", f"{ONE}/secret", self.rotate, "A new secret", CallbackMade, RotateSecret, is_body_optional=True),
             _writing("POST", f"{ONE}/test", self.test, "Post a made-up update now", TestResult),
             _writing("POST", f"{ONE}/replay", self.replay, "Deliver again what was told in a time", Replayed, Replay),
             _reading(f"{ONE}/deliveries", self.deliveries, "The log, newest first", DeliveryPage, DeliveryQuery),
@@ -116,11 +120,14 @@ class CallbackRoutes:
         async def effect(unit: Unit) -> tuple[int, bytes]:
             return 200, json_bytes(await self._endpoints.change(unit, asker, request.match_info["callback_id"], body, met))
 
-        return await once(self._outbox, request, data, effect)
+        response = await once(self._outbox, request, data, effect)
+        if body.url is not None or body.enabled:  # how the former one fared says nothing of it
+            await self._circuits.release(request.match_info["callback_id"])
+        return response
 
     async def rotate(self, request: web.Request) -> web.StreamResponse:
         data = await read_body(request)
-        body, asker = validate(RotateSecret, data), self._asker(request)
+        body, asker = validate(RotateSecret, data.strip() or b"{}"), self._asker(request)
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
             return 200, json_bytes(await self._endpoints.rotate(unit, asker, request.match_info["callback_id"], body))
@@ -141,7 +148,10 @@ class CallbackRoutes:
         async def effect(unit: Unit) -> tuple[int, bytes]:
             return 200, json_bytes(await trial.keep(unit, told, reply, now))
 
-        return await once(self._outbox, request, b"", effect)
+        response = await once(self._outbox, request, b"", effect)
+        if reply.is_success:
+            await self._crew.release(row["id"])
+        return response
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
         data = await read_body(request)
@@ -156,10 +166,12 @@ class CallbackRoutes:
             more = {"next_cursor": _encoded(*places[-1])} if len(places) == REPLAY_LIMIT else {}
             return 200, json_bytes({"replayed": len(places), **more})
 
-        return await self._once(request, data, effect)
+        response = await once(self._outbox, request, data, effect)
+        self._crew.wake([row["id"]])
+        return response
 
     async def retry(self, request: web.Request) -> web.StreamResponse:
-        row = await self._delivery_row(request)
+        _, row = await self._delivery_rows(request)
 
         async def effect(unit: Unit) -> tuple[int, bytes]:
             callback = await self._on(unit, request)
@@ -168,7 +180,9 @@ class CallbackRoutes:
             again = {"state": "waiting", "due_at": self._clock.now(), "code": None, "ended_at": None}
             return 200, json_bytes(delivery_view({**row, **again}))
 
-        return await self._once(request, b"", effect)
+        response = await once(self._outbox, request, b"", effect)
+        self._crew.post_now(row["callback_id"], row["id"])
+        return response
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, CallbackQuery)
@@ -176,10 +190,13 @@ class CallbackRoutes:
         rows = await store.listed(self._pool, tenant_of(request), before=before, limit=query.limit + 1)
         shown = rows[: query.limit]
         more = {"next_cursor": _encoded(shown[-1]["id"])} if len(rows) > query.limit else {}
-        return json_response({"data": [view(row) for row in shown], **more})
+        rests = await self._rests(*shown)
+        return json_response({"data": [view(row, rest) for row, rest in zip(shown, rests, strict=True)], **more})
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        return json_response(view(await self._row(request)))
+        row = await self._row(request)
+        (rest,) = await self._rests(row)
+        return json_response(view(row, rest))
 
     async def deliveries(self, request: web.Request) -> web.StreamResponse:
         query = read_query(request, DeliveryQuery)
@@ -195,16 +212,20 @@ class CallbackRoutes:
         )
         shown = rows[: query.limit]
         more = {"next_cursor": _encoded(shown[-1]["created_at"], shown[-1]["id"])} if len(rows) > query.limit else {}
-        return json_response({"data": [delivery_view(one) for one in shown], **more})
+        (rest,) = await self._rests(row)
+        return json_response({"data": [delivery_view(one, rest) for one in shown], **more})
 
     async def delivery(self, request: web.Request) -> web.StreamResponse:
-        row = await self._delivery_row(request)
-        return json_response({**delivery_view(row), "tries": orjson.loads(row["tries"]), "body": row["body"].decode()})
+        callback, row = await self._delivery_rows(request)
+        (rest,) = await self._rests(callback)
+        tries = [_in_utc(one) for one in orjson.loads(row["tries"])]
+        return json_response({**delivery_view(row, rest), "tries": tries, "body": row["body"].decode()})
 
-    async def _once(self, request: web.Request, data: bytes, effect: Effect) -> web.Response:
-        response = await once(self._outbox, request, data, effect)
-        self._wake([request.match_info["callback_id"]])
-        return response
+    async def _rests(self, *rows: asyncpg.Record) -> Sequence[datetime | None]:
+        """Until when each of these callbacks rests, whichever process has found out that it must."""
+        await self._circuits.learn([row["id"] for row in rows if row["failing_since"] is not None])
+        now = self._clock.now()
+        return [resting_until(row, now, self._circuits.wait(row["id"])) for row in rows]
 
     async def _row(self, request: web.Request) -> asyncpg.Record:
         row = await store.find(self._pool, tenant_of(request), request.match_info["callback_id"])
@@ -212,12 +233,13 @@ class CallbackRoutes:
             raise unknown()
         return row
 
-    async def _delivery_row(self, request: web.Request) -> asyncpg.Record:
+    async def _delivery_rows(self, request: web.Request) -> tuple[asyncpg.Record, asyncpg.Record]:
+        """Of the callback and of its delivery."""
         callback = await self._row(request)
         row = await deliveries.find(self._pool, callback["id"], request.match_info["delivery_id"])
         if row is None:
             raise Rejected("delivery.unknown", "There is no such delivery; they are kept for 7 or 30 days.", 404)
-        return row
+        return callback, row
 
     async def _on(self, unit: Unit, request: web.Request) -> asyncpg.Record:
         """The callback, which stays on until the transaction ends. Raises `Rejected` where it is not."""
@@ -252,6 +274,8 @@ def _writing(
     answer: type[Any] | None,
     body: type[Any] | None = None,
     status: int = 200,
+    *,
+    is_body_optional: bool = False,
 ) -> Route:
     return Route(
         method,
@@ -263,6 +287,7 @@ def _writing(
         responses={status: answer, 404: Problem, 409: Problem},
         access=Access.INTERNAL,
         body_limit_bytes=MIB,
+        is_body_optional=is_body_optional,
         idempotent=method != "DELETE",
     )
 
@@ -271,13 +296,18 @@ def _reading(path: str, handler: Handler, summary: str, answer: type[Any], query
     return Route("GET", path, handler, summary, TAG, query=query, responses={200: answer, 404: Problem}, access=Access.INTERNAL)
 
 
-def delivery_view(row: asyncpg.Record | Mapping[str, Any]) -> dict[str, Any]:
-    """A `DeliveryView`."""
+def delivery_view(row: asyncpg.Record | Mapping[str, Any], rest: datetime | None = None) -> dict[str, Any]:
+    """A `DeliveryView`; `rest`: until when its callback rests."""
     kept = ("id", "update_id", "type", "number_id", "occurred_at", "state", "code", "failures", "created_at", "ended_at")
     shown = {name: row[name] for name in kept if row[name] is not None}
     if row["state"] == "waiting":
-        shown["next_attempt_at"] = row["due_at"]
-    return shown | ({} if row["last"] is None else {"last": orjson.loads(row["last"])})
+        shown["next_attempt_at"] = row["due_at"] if rest is None else max(row["due_at"], rest)
+    return shown | ({} if row["last"] is None else {"last": _in_utc(orjson.loads(row["last"]))})
+
+
+def _in_utc(attempt: dict[str, Any]) -> dict[str, Any]:
+    """As all times are written; in the table some are otherwise."""
+    return {**attempt, "at": attempt["at"].replace("+00:00", "Z")}
 
 
 def _encoded(*key: str | datetime) -> str:

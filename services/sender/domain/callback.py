@@ -92,9 +92,12 @@ def selects(events: Sequence[str], number_ids: Sequence[str] | None, update: Upd
     of them."""
     if number_ids is not None and update.number_id not in number_ids:
         return False
-    return any(
-        pattern in {ALL, update.type} or (pattern.endswith(".*") and update.type.startswith(pattern[:-1])) for pattern in events
-    )
+    return any(fits(pattern, update.type) for pattern in events)
+
+
+def fits(pattern: str, kind: str) -> bool:
+    """Whether it is this type of update's, all types', or that of all whose types begin so."""
+    return pattern in {ALL, kind} or (pattern.endswith(".*") and kind.startswith(pattern[:-1]))
 
 
 def body_of(form: CallbackFormat, update: Update) -> bytes | None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from datetime import datetime
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from yarl import URL
 
-from services.sender.domain.callback import ALL, CallbackFormat, CallbackState, DeliveryState, is_standard_secret
+from services.sender.domain.callback import (
+    ALL,
+    TEST,
+    CallbackFormat,
+    CallbackState,
+    DeliveryState,
+    fits,
+    is_standard_secret,
+)
+from shared.events.values import UPDATE_TYPES
 from shared.http.bodies import Body
 from shared.http.codes import Code
 from shared.http.requests import Moment
@@ -20,8 +30,27 @@ REPLAY_LIMIT: Final = 50_000
 """Deliveries that one request replays at most; it says how to go on."""
 
 NumberId = Annotated[str, StringConstraints(pattern=r"^num_[0-9a-v]{26}$")]
-Pattern = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?)$", max_length=100)]
+_TOLD: Final = (*UPDATE_TYPES, TEST)
+_GRAPH_ONLY: Final = "provider."
+"""And the webhook's field, which may be any."""
+
+
+def _known(pattern: str) -> str:
+    """A pattern that some update has a type for."""
+    if not pattern.startswith(_GRAPH_ONLY) and not any(fits(pattern, told) for told in _TOLD):
+        raise PydanticCustomError(Code.FIELD_CHOICE.value, "is no type of update, and no pattern of one")
+    return pattern
+
+
+Pattern = Annotated[
+    str,
+    StringConstraints(pattern=r"^(\*|[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?)$", max_length=100),
+    AfterValidator(_known),
+]
 """Of update types: `message.read`, `message.*`, `*`."""
+UpdateType = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$", max_length=100), AfterValidator(_known)
+]
 
 
 def _postable(text: str) -> str:
@@ -43,7 +72,11 @@ Secret = Annotated[SecretStr, Field(min_length=16, max_length=500)]
 VerifyToken = Annotated[SecretStr, Field(min_length=1, max_length=500)]
 Events = Annotated[list[Pattern], Field(min_length=1, max_length=50)]
 NumberIds = Annotated[list[NumberId], Field(min_length=1, max_length=1_000)]
-_EVENTS: Final = "Types of updates: `message.received`, `message.*`, or `*` for all."
+_EVENTS: Final = (
+    "Types of updates, or patterns such as `message.*`, or `*` for all. There are "
+    f"{', '.join(f'`{told}`' for told in UPDATE_TYPES)}; "
+    f"and `{_GRAPH_ONLY}` with a webhook's field, for what only Meta's format has words for."
+)
 _NUMBERS: Final = "Only updates of these numbers, and none that are of no number, such as a template's. Left out: all."
 _SIGNING: Final = (
     "Signs what is posted. In Meta's format the app secret that your server knows (`X-Hub-Signature-256`); in the standard one "
@@ -54,10 +87,6 @@ _SIGNING: Final = (
 def secret_fault(form: CallbackFormat, secret: SecretStr | None) -> bool:
     """True for a secret that the format does not take."""
     return form is CallbackFormat.STANDARD and secret is not None and not is_standard_secret(secret.get_secret_value())
-
-
-def _bad_secret() -> PydanticCustomError:
-    return PydanticCustomError("secret.format", "must be `whsec_` and 24 to 64 bytes in base64 for the standard format")
 
 
 class CreateCallback(Body):
@@ -74,19 +103,29 @@ class CreateCallback(Body):
     number_ids: NumberIds | None = Field(None, description=_NUMBERS)
     secret: Secret | None = Field(None, description=_SIGNING)
     verify_token: VerifyToken | None = Field(
-        None, description="Needed in Meta's format: the URL is asked for a challenge with it, as Meta does, and must answer."
+        None,
+        validate_default=True,
+        description="Needed in Meta's format: the URL is asked for a challenge with it, as Meta does, and must answer.",
     )
     enabled: bool = True
 
-    @model_validator(mode="after")
-    def _fits_its_format(self) -> Self:
-        if secret_fault(self.format, self.secret):
-            raise _bad_secret()
-        if self.format is CallbackFormat.META and self.verify_token is None:
-            raise PydanticCustomError("verify_token.missing", "needs `verify_token` in Meta's format")
-        if self.format is CallbackFormat.STANDARD and self.verify_token is not None:
-            raise PydanticCustomError("verify_token.surplus", "takes `verify_token` in Meta's format only")
-        return self
+    @field_validator("secret")
+    @classmethod
+    def _is_of_the_format(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        form = info.data.get("format")  # none where that is wrong itself
+        if form is not None and secret_fault(form, secret):
+            raise PydanticCustomError("secret.format", "must be `whsec_` and 24 to 64 bytes in base64 for the standard format")
+        return secret
+
+    @field_validator("verify_token")
+    @classmethod
+    def _is_for_the_format(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        form = info.data.get("format")
+        if form is CallbackFormat.META and token is None:
+            raise PydanticCustomError("verify_token.missing", "is required in Meta's format")
+        if form is CallbackFormat.STANDARD and token is not None:
+            raise PydanticCustomError("verify_token.surplus", "belongs to Meta's format only")
+        return token
 
 
 class ChangeCallback(Body):
@@ -127,7 +166,11 @@ class CallbackView(Model):
     )
     disabled_at: AwareDatetime | None = None
     failing_since: AwareDatetime | None = Field(None, description="Nothing has succeeded since then.")
-    rests_until: AwareDatetime | None = Field(None, description="It asked for quiet with `Retry-After`.")
+    rests_until: AwareDatetime | None = Field(
+        None,
+        description="Nothing of what is told goes there before: it failed again and again, so that its circuit breaker lets one "
+        "post a minute through until one succeeds, or it asked for quiet with `Retry-After`. Left out where it does not rest.",
+    )
     previous_secret_until: AwareDatetime | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -177,7 +220,11 @@ class DeliveryView(Model):
     state: DeliveryState
     code: str | None = Field(None, description="Why it has failed for good.", examples=["retries.exhausted"])
     failures: int = Field(description="Attempts that failed, since it was first told or last replayed.")
-    next_attempt_at: AwareDatetime | None = None
+    next_attempt_at: AwareDatetime | None = Field(
+        None,
+        description="Not before; later where its callback goes on failing, or much waits for it. While it is being posted: when it "
+        "comes again should nothing be heard of that.",
+    )
     last: Try | None = Field(None, description="The latest attempt.")
     created_at: AwareDatetime
     ended_at: AwareDatetime | None = None
@@ -197,7 +244,7 @@ class DeliveryPage(Model):
 
 class DeliveryQuery(Body):
     state: DeliveryState | None = None
-    type: Pattern | None = Field(None, description="A whole type, no pattern.")
+    type: UpdateType | None = Field(None, description="A whole type, no pattern.")
     since: Moment | None = Field(None, description="Told at this moment or later.")
     until: Moment | None = Field(None, description="Told before this moment.")
     limit: int = Field(50, ge=1, le=500)
@@ -210,8 +257,18 @@ class Replay(Body):
     since: Moment = Field(description="Told at this moment or later.")
     until: Moment | None = Field(None, description="Told before this moment. Left out: now.")
     states: list[Literal["delivered", "failed"]] = Field(["failed"], min_length=1, max_length=2)
-    types: list[Pattern] | None = Field(None, min_length=1, max_length=50, description="Whole types, no patterns.")
+    types: list[Pattern] | None = Field(
+        None, min_length=1, max_length=50, description="Of these types, or of those that these patterns fit. Left out: of all."
+    )
     cursor: str | None = Field(None, max_length=200, description="To go on where an answer gave `next_cursor`.")
+
+    @field_validator("until")
+    @classmethod
+    def _is_after_since(cls, until: datetime | None, info: ValidationInfo) -> datetime | None:
+        since = info.data.get("since")
+        if until is not None and since is not None and until < since:
+            raise PydanticCustomError(Code.FIELD_OUT_OF_RANGE.value, "must not be before `since`")
+        return until
 
 
 class Replayed(Model):

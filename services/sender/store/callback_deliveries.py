@@ -19,6 +19,7 @@ sql = Queries(Path(__file__).with_name("callback_deliveries.sql"))
 INSERT: Final = sql["insert_deliveries"]
 INSERT_TRIED: Final = sql["insert_tried_delivery"]
 CLAIM: Final = sql["claim_deliveries"]
+CLAIM_NAMED: Final = sql["claim_named_deliveries"]
 RECORD: Final = sql["record_deliveries"]
 LIST: Final = sql["select_deliveries"]
 LIST_FAILED: Final = sql["select_failed_deliveries"]
@@ -69,7 +70,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Deliveries of a callback, of those told since and before a time, of these types; None: any."""
+    """Deliveries of a callback, of those told since and before a time, of types that one of these patterns fits; None: any."""
 
     callback_id: str
     since: datetime | None
@@ -113,7 +114,15 @@ async def insert_tried(connection: Connection, told: Told, verdict: Verdict, tri
 
 async def claim(pool: Pool, rooms: Mapping[str, int], *, lease_seconds: float) -> list[Claimed]:
     """At most so many of each callback's, the longest due first."""
-    rows = await pool.fetch(CLAIM, list(rooms), list(rooms.values()), lease_seconds)
+    return _claimed(await pool.fetch(CLAIM, list(rooms), list(rooms.values()), lease_seconds))
+
+
+async def claim_named(pool: Pool, ids: Sequence[str], *, lease_seconds: float) -> list[Claimed]:
+    """Those of them that are due."""
+    return _claimed(await pool.fetch(CLAIM_NAMED, list(ids), lease_seconds))
+
+
+def _claimed(rows: Sequence[asyncpg.Record]) -> list[Claimed]:
     return [
         Claimed(row["id"], row["callback_id"], row["update_id"], row["claim"], row["failures"], row["body"]) for row in rows
     ]
@@ -149,7 +158,7 @@ async def find(pool: Pool, callback_id: str, delivery_id: str) -> asyncpg.Record
 
 async def replay(connection: Connection, span: Span, *, after: Place, states: Sequence[str], limit: int) -> list[Place]:
     """Put those back to wait that have ended so; where they stand in the log, the earliest first. Ends with `span.until`."""
-    types = None if span.types is None else list(span.types)
+    types = None if span.types is None else [pattern.replace("_", "\\_").replace("*", "%") for pattern in span.types]
     rows = await connection.fetch(REPLAY, span.callback_id, *after, span.until, list(states), types, limit)
     return sorted((row["created_at"], row["id"]) for row in rows)
 

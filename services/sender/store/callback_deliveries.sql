@@ -25,6 +25,17 @@ SET due_at = now() + make_interval(secs => $3), claim = d.claim + 1, is_claimed 
 FROM due WHERE d.id = due.id
 RETURNING d.id, d.callback_id, d.update_id, d.claim, d.failures, d.body
 
+-- name: claim_named_deliveries
+-- As claim_deliveries, of those with these ids, as an array.
+WITH due AS MATERIALIZED (
+    SELECT id FROM callback_deliveries
+    WHERE id = ANY ($1::text[]) AND state = 'waiting' AND due_at <= now() ORDER BY id FOR UPDATE SKIP LOCKED
+)
+UPDATE callback_deliveries AS d
+SET due_at = now() + make_interval(secs => $2), claim = d.claim + 1, is_claimed = true
+FROM due WHERE d.id = due.id
+RETURNING d.id, d.callback_id, d.update_id, d.claim, d.failures, d.body
+
 -- name: record_deliveries
 -- Takes ids, claims, states, seconds until they come again, failures, codes and tries as arrays; writes what became of those that
 -- nobody has claimed since.
@@ -60,13 +71,13 @@ SELECT *, tries -> -1 AS last FROM callback_deliveries WHERE callback_id = $1 AN
 
 -- name: replay_deliveries
 -- Takes a callback, the time and id to start after, until when it was told, states, types or null, and a limit; puts those that have
--- ended so back to wait as at first, and returns when each was told and its id.
+-- ended so back to wait as at first, and returns when each was told and its id. Types are patterns as LIKE takes them.
 UPDATE callback_deliveries
 SET state = 'waiting', due_at = now(), claim = claim + 1, failures = 0, code = NULL, ended_at = NULL
 WHERE id = ANY (ARRAY(
     SELECT id FROM callback_deliveries
     WHERE callback_id = $1 AND (created_at, id) > ($2, $3) AND created_at < $4 AND state = ANY ($5::text[])
-        AND ($6::text[] IS NULL OR type = ANY ($6))
+        AND ($6::text[] IS NULL OR type LIKE ANY ($6))
     ORDER BY created_at, id LIMIT $7 FOR UPDATE
 ))
 RETURNING created_at, id

@@ -29,7 +29,9 @@ ROTATE: Final = sql["rotate_callback_secret"]
 DELETE: Final = sql["delete_callback"]
 ENABLED: Final = sql["enabled_callbacks"]
 WAITING: Final = sql["waiting_callbacks"]
+NAMED: Final = sql["callbacks_named"]
 NOTE: Final = sql["note_callbacks"]
+RELIEVE: Final = sql["relieve_callback"]
 FAILING: Final = sql["failing_callbacks"]
 DISABLE: Final = sql["disable_callback"]
 TURNED_OFF: Final = sql["callbacks_turned_off"]
@@ -157,10 +159,20 @@ async def waiting(
     return await pool.fetch(WAITING, list(left_out), limit, None if among is None else list(among))
 
 
+async def named(pool: Pool, callback_ids: Iterable[str]) -> list[asyncpg.Record]:
+    """Those of them that are on, with what posting to them needs."""
+    return await pool.fetch(NAMED, list(callback_ids))
+
+
 async def note(pool: Pool, news: Mapping[str, tuple[bool, float]]) -> None:
     """By callback: whether a post has succeeded, and for how many seconds it is to rest."""
     rows = sorted(news.items())
     await pool.execute(NOTE, [one for one, _ in rows], [ok for _, (ok, _) in rows], [rest for _, (_, rest) in rows])
+
+
+async def relieve(pool: Pool, callback_id: str) -> None:
+    """It has answered what was asked for by hand: nothing is held against it any more."""
+    await pool.execute(RELIEVE, callback_id)
 
 
 async def failing(pool: Pool, *, hours: int, limit: int) -> list[tuple[str, TenantId]]:

@@ -104,6 +104,11 @@ WITH RECURSIVE stepped AS (
 UNION ALL
 (SELECT * FROM due WHERE is_failing ORDER BY failed_at LIMIT $2)
 
+-- name: callbacks_named
+-- Takes ids; returns those that are on, with what posting to them needs.
+SELECT id, tenant_id, revision, url, format, sealed_secret, sealed_previous_secret, previous_until FROM callbacks
+WHERE id = ANY ($1::text[]) AND state = 'enabled'
+
 -- name: note_callbacks
 -- Takes callbacks, whether a post has succeeded, and for how many seconds each is to rest, as arrays, each callback once.
 UPDATE callbacks AS c
@@ -112,6 +117,11 @@ SET failing_since = CASE WHEN t.ok THEN NULL ELSE coalesce(c.failing_since, now(
     rests_until = CASE WHEN t.rest > 0 THEN now() + make_interval(secs => t.rest) ELSE c.rests_until END
 FROM unnest($1::text[], $2::boolean[], $3::float8[]) AS t (id, ok, rest)
 WHERE c.id = t.id AND (t.rest > 0 OR NOT t.ok OR c.failing_since IS NOT NULL)
+
+-- name: relieve_callback
+-- Takes an id; ends its rest and the count of its failures.
+UPDATE callbacks SET failing_since = NULL, rests_until = NULL
+WHERE id = $1 AND (failing_since IS NOT NULL OR rests_until IS NOT NULL)
 
 -- name: failing_callbacks
 -- Takes hours and a limit; returns callbacks that have failed for so long: what failed last came so long after what failed first.

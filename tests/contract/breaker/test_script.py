@@ -52,10 +52,18 @@ class Twins(RuleBasedStateMachine):
         settled=st.lists(st.tuples(st.integers(0, 5), st.sampled_from([True, True, True, False])), max_size=3),
         returned=st.lists(st.integers(0, 5), max_size=1),
         wanted=st.booleans(),
+        released=st.sampled_from([False, False, False, True]),
         only=st.sampled_from(["calls", "probes", "all", "nothing"]),
     )
     def report(
-        self, ok: int, failed: int, settled: list[tuple[int, bool]], returned: list[int], wanted: bool, only: str
+        self,
+        ok: int,
+        failed: int,
+        settled: list[tuple[int, bool]],
+        returned: list[int],
+        wanted: bool,
+        released: bool,
+        only: str,
     ) -> None:
         report = Report()
         if only in {"calls", "all"}:
@@ -63,6 +71,7 @@ class Twins(RuleBasedStateMachine):
         if only in {"probes", "all"}:
             report.settled = [(self.token(n), ok) for n, ok in settled]
             report.returned = [self.token(n) for n in returned]
+            report.released = released
             if wanted:
                 self.tokens.append(f"6fa1.{len(self.tokens)}")
                 report.wanted = self.tokens[-1]

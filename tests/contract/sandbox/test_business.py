@@ -75,7 +75,45 @@ async def test_settings_are_kept() -> None:
         assert await call(client, "POST", f"/{NUMBER}/settings", setting) == (200, {"success": True})
         assert await call(client, "GET", f"/{NUMBER}/settings") == (200, setting)
         _, commerce = await call(client, "GET", f"/{NUMBER}/whatsapp_commerce_settings")
-        assert commerce == {"data": []}
+        assert commerce == {"data": [{"is_cart_enabled": True, "is_catalog_visible": False, "id": commerce["data"][0]["id"]}]}
+        path = f"/{NUMBER}/whatsapp_commerce_settings"
+        assert await call(client, "POST", f"{path}?is_cart_enabled=false&is_catalog_visible=true") == (200, {"success": True})
+        assert await call(client, "POST", path, {"is_cart_enabled": False}) == (200, {"success": True})
+        _, commerce = await call(client, "GET", f"{path}?fields=is_cart_enabled,is_catalog_visible")
+        [settings] = commerce["data"]
+        assert (settings["is_cart_enabled"], settings["is_catalog_visible"]) == (False, True)
+        assert code(await call(client, "POST", path, {"is_cart_enabled": "perhaps"})) == 100
+
+
+async def test_codes_lead_to_a_message_that_is_written_already() -> None:
+    path = f"/{NUMBER}/message_qrdls"
+    async with receiving() as receiver, running(receiver.url) as client:
+        wanted = {"prefilled_message": "Cyber Monday", "generate_qr_image": "PNG"}
+        status, made = await call(client, "POST", path, wanted)
+        assert (status, made["prefilled_message"]) == (200, "Cyber Monday")
+        assert made["deep_link_url"] == f"https://wa.me/message/{made['code']}"
+        assert made["qr_image_url"].startswith("https://")
+        kept = {name: made[name] for name in ("code", "prefilled_message", "deep_link_url")}
+        one = f"{path}/{made['code']}"
+        assert await call(client, "GET", one) == (200, {"data": [kept]})
+        assert (await call(client, "GET", f"{one}?fields=code,qr_image_url.format(SVG)"))[1]["data"][0]["qr_image_url"]
+        changed = {"code": made["code"], "prefilled_message": "Tuesday"}
+        assert await call(client, "POST", path, changed) == (200, {**kept, "prefilled_message": "Tuesday"})
+        await call(client, "POST", path, wanted)
+        _, listed = await call(client, "GET", f"{path}?limit=1&fields=code")
+        assert [set(entry) for entry in listed["data"]] == [{"code"}]
+        assert "next" in listed["paging"]
+        assert await call(client, "DELETE", one) == (200, {"success": True})
+        assert await call(client, "GET", one) == (200, {"data": []})
+        for method, place, body in (
+            ("DELETE", one, None),
+            ("POST", path, changed),
+            ("POST", path, {}),
+            ("POST", path, {"prefilled_message": "x" * 141}),
+            ("POST", path, {**wanted, "generate_qr_image": "GIF"}),
+            ("PUT", path, None),
+        ):
+            assert (await call(client, method, place, body))[0] == 400, (method, body)
 
 
 async def test_the_account_lists_its_numbers() -> None:

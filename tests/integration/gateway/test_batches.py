@@ -37,6 +37,20 @@ async def test_a_message_over_the_limit_of_one_costs_itself_only(kind: str, othe
     assert (await gateway.call("POST", "/api/messages", items[1], tenant)).status == 413
 
 
+@pytest.mark.parametrize("path", ["/api/messages", "/api/messages/batch"])
+async def test_as_many_cards_as_the_provider_takes_fit_into_one_message(path: str, gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    card = {
+        "name": {"formatted_name": "x" * 200, "first_name": "x" * 200},
+        "phones": [{"phone": "+15550001111", "type": "WORK"}],
+    }
+    message = {"to": GOOD["to"], "type": "contacts", "contacts": [card] * 257}
+    assert len(orjson.dumps(message)) > 100_000
+    answer = await gateway.call("POST", path, [message] if "batch" in path else message, tenant)
+    assert answer.status == 202, answer.text
+
+
 async def test_many_small_messages_may_be_larger_together(gateway: Gateway) -> None:
     tenant = await gateway.new_tenant()
     await gateway.connect(tenant, "1001")

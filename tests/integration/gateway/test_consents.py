@@ -190,7 +190,8 @@ async def test_a_switch_that_is_none_costs_itself_only(broken: dict[str, Any], p
     await bare_reader.store(payload("user_preferences", user_preferences=both))
     await bare_reader.read()
     assert [change[0] for change in await changes(pool)] == ["+15550000001"]
-    assert await pool.fetchval("SELECT quarantined FROM webhooks") == "1 parts not understood"
+    reason = await pool.fetchval("SELECT quarantined FROM webhooks")
+    assert reason == "1 part not understood: user_preferences[0]: what it needs is not there, or not of the right form"
 
 
 async def test_batches_that_meet_make_each_contact_once(gateway: Gateway) -> None:

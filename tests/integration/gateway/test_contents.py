@@ -56,7 +56,7 @@ async def test_what_the_provider_would_refuse_is_refused_with_its_place(gateway:
     many = [{"type": "reply", "reply": {"id": str(n), "title": str(n)}} for n in range(4)]
     for body, expected in (
         (interactive("button", {"buttons": many}), [("/interactive/action/buttons", "field.too_long")]),
-        ({"type": "image", "image": {"link": "http://x.example/a"}}, [("/image/link", "link.invalid")]),
+        ({"type": "image", "image": {"link": "ftp://x.example/a"}}, [("/image/link", "link.invalid")]),
         ({"type": "image", "image": {"link": "{{photo}}"}}, [("/image/link", "link.invalid")]),
         ({"type": "image", "image": {"id": new_id("med")}}, [("/image/id", "media.unknown")]),
         ({"type": "image", "text": {"body": "x"}}, [("/image", "field.missing"), ("/text", "field.surplus")]),

@@ -374,7 +374,13 @@ async def test_while_nothing_happens_it_stays_open(
 
 @pytest.mark.parametrize(
     ("query", "pointer"),
-    [("?types=what", "/types/0"), ("?surprise=1", "/surprise"), ("?after=" + "1" * 65, "/after"), ("?types=%00", "/types")],
+    [
+        ("?types=what", "/types/0"),
+        ("?number_id=1", "/number_id/0"),
+        ("?surprise=1", "/surprise"),
+        ("?after=" + "1" * 65, "/after"),
+        ("?types=%00", "/types"),
+    ],
 )
 async def test_what_is_asked_for_wrongly_is_refused(query: str, pointer: str, live: Gateway, tenant: Tenant) -> None:
     answer = await live.call("GET", f"/api/events{query}", tenant=tenant)

@@ -121,7 +121,8 @@ async def test_a_broken_form_is_the_senders_fault(gateway: Gateway, tenant: Tena
     answer = await upload(gateway, tenant, body, "multipart/form-data; boundary=b")
     assert answer.status in (400, 422), answer.text
     answer = await upload(gateway, tenant, body, "multipart/form-data")
-    assert answer.status == 400, answer.text
+    assert (answer.status, answer.body["code"]) == (400, "request.malformed"), answer.text
+    assert "boundary" in answer.body["detail"]
     assert kept(gateway) == []
 
 

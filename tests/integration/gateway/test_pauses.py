@@ -120,3 +120,31 @@ async def test_the_tenants_pause_takes_the_place_of_the_providers(gateway: Gatew
     assert await told(gateway) == [(2, "provider.190"), (3, "number.paused")]
     await post(gateway, tenant, number, "resume")
     assert await told(gateway) == [(4, None)]
+
+
+async def test_a_message_says_that_its_number_is_paused(gateway: Gateway) -> None:
+    tenant = await gateway.new_tenant()
+    number, other = await gateway.connect(tenant, "1001"), await gateway.connect(tenant, "1002")
+    now = await gateway.send(tenant, **{"from": number})
+    later = await gateway.send(tenant, **{"from": number, "scheduled_time": "2999-01-01T00:00:00Z"})
+    free = await gateway.send(tenant, **{"from": other})
+
+    async def waits() -> dict[str, Any]:
+        page = (await gateway.call("GET", "/api/messages", tenant=tenant)).body["data"]
+        one = (await gateway.call("GET", f"/api/messages/{now}", tenant=tenant)).body
+        found = {message["id"]: message.get("waiting_for") for message in page}
+        assert one.get("waiting_for") == found[now]
+        return found
+
+    assert await waits() == {now: None, later: None, free: None}
+    await pause_by_provider(gateway, tenant, number, revision=1)
+    assert await waits() == {now: {"code": "provider.190"}, later: None, free: None}
+    await post(gateway, tenant, number, "pause")
+    assert await waits() == {now: {"code": "number.paused"}, later: None, free: None}
+    await gateway.pool.execute("UPDATE messages SET scheduled_at = now() WHERE id = $1", later)
+    assert (await waits())[later] == {"code": "number.paused"}
+    await gateway.pool.execute("UPDATE messages SET status = 'sent', status_rank = 50")
+    assert await waits() == {now: None, later: None, free: None}
+    await gateway.pool.execute("UPDATE messages SET status = 'accepted', status_rank = 10")
+    await post(gateway, tenant, number, "resume")
+    assert await waits() == {now: None, later: None, free: None}

@@ -218,7 +218,8 @@ async def test_what_is_not_understood_is_kept_while_the_rest_is_told(gateway: Ga
     assert (await gateway.webhook(payload(broken), "secret-1001")).status == 200
     assert sorted(type(event).__name__ for event in await read(gateway)) == ["MessageReceived", "MessageStatusChanged"]
     row = await gateway.pool.fetchrow("SELECT tenant_id, quarantined, body FROM webhooks")
-    assert (row["tenant_id"], row["quarantined"]) == (tenant.tenant_id, "2 parts not understood")
+    reason = "2 parts not understood: messages[1]: nested too deep; messages[2]: no id"
+    assert (row["tenant_id"], row["quarantined"]) == (tenant.tenant_id, reason)
     assert b"teleported" in row["body"]
     await gateway.webhook(payload(value("1001", messages=[inbound("wamid.next")])), "secret-1001")
     assert [type(event) for event in await read(gateway)] == [MessageReceived], "the reader goes on"
@@ -237,7 +238,7 @@ async def test_a_long_payload_is_kept_compressed_and_can_be_read_again(gateway: 
     await gateway.pool.execute("UPDATE webhooks SET quarantined = NULL")
     await gateway.webhook(payload(value("1001")), "secret-1001")
     assert len(await read(gateway)) == 100
-    assert await gateway.pool.fetchval("SELECT quarantined FROM webhooks") == "1 parts not understood"
+    assert await gateway.pool.fetchval("SELECT quarantined FROM webhooks") == "1 part not understood: statuses[0]: no id"
 
 
 async def test_reports_of_messages_of_others_are_absorbed(gateway: Gateway) -> None:
@@ -295,7 +296,8 @@ async def test_a_number_nobody_has_connected_costs_its_own_parts_only(gateway: G
     strange = value("9999", messages=[inbound("wamid.strange")], statuses=[status("msg_" + "0" * 26, "read")])
     assert (await gateway.webhook(payload(value("1001", messages=[inbound()]), strange), "secret-1001")).status == 200
     assert [event.wamid for event in await read(gateway) if isinstance(event, MessageReceived)] == ["wamid.in"]
-    assert await gateway.pool.fetchval("SELECT quarantined FROM webhooks") == "2 parts not understood"
+    reason = await gateway.pool.fetchval("SELECT quarantined FROM webhooks")
+    assert reason == "2 parts not understood: about a number or an account that is not connected"
     await gateway.connect(other, "9999")
     await gateway.pool.execute("UPDATE webhooks SET quarantined = NULL")
     assert await read(gateway) == [], "who signed has no say about a number that has become another tenant's"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
 
 from services.sender.callbacks import crew
 from services.sender.callbacks.app import BY_HAND
-from services.sender.callbacks.crew import POLICY
+from services.sender.callbacks.circuits import POLICY
 from services.sender.callbacks.post import TOTAL_SECONDS
 from services.sender.store import callbacks
 from shared.limits.breaker import Machine, State
@@ -144,6 +145,113 @@ async def test_gone_says_nothing_of_the_address_that_came_after(database: Databa
         await there.until_states(failed=1, delivered=1)
         _, shown = await there.ask("GET", f"/api/callbacks/{made['id']}")
         assert shown["state"] == "enabled"
+
+
+async def test_a_rest_is_shown_and_what_is_asked_for_by_hand_goes_past_it_and_ends_it(
+    database: Database, redis_url: str
+) -> None:
+    """A minute has to pass before the circuit lets anything through by itself."""
+    async with scene(database, redis_url=redis_url) as there, scene(database, redis_url=redis_url, works=False) as other:
+        other.tenant = there.tenant
+        there.receiver.answers["/ill"] = with_status(500)
+        made = await there.make("/ill")
+        path = f"/api/callbacks/{made['id']}"
+        await there.tell_many(40)
+
+        async def rests() -> bool:
+            _, shown = await there.ask("GET", path)
+            return "rests_until" in shown
+
+        await until(rests, "the circuit to open")
+        breakers = there.callbacks.components[-1]
+        assert isinstance(breakers, Breakers)
+        await breakers.sync()
+        for scene_of in (there, other):
+            _, shown = await scene_of.ask("GET", path)
+            rest = datetime.fromisoformat(shown["rests_until"])
+            assert timedelta(seconds=50) < rest - datetime.now(UTC) < timedelta(seconds=62)
+            assert (await scene_of.ask("GET", "/api/callbacks"))[1]["data"][0]["rests_until"]
+            early = rest - timedelta(seconds=1)  # each answer reckons from its own moment
+            assert all(datetime.fromisoformat(one["next_attempt_at"]) > early for one in await scene_of.log(made))
+        posts = len(there.receiver.at("/ill"))
+        untouched = next(one for one in await there.log(made, "?limit=500") if one["failures"] == 0)
+        retry = f"{path}/deliveries/{untouched['id']}/retry"
+        status, _ = await there.ask("POST", retry)
+        assert status == 200
+        await until(lambda: len(there.receiver.at("/ill")) == posts + 1, "the retry to be a probe at once")
+        assert there.receiver.got[-1].headers["webhook-id"] == untouched["update_id"]
+
+        async def failed() -> bool:
+            _, delivery = await there.ask("GET", f"{path}/deliveries/{untouched['id']}")
+            return bool(delivery["failures"] == 1)
+
+        await until(failed, "its failure to be written down")
+        assert await rests(), "one that failed lets nothing through"
+        there.receiver.answers.clear()
+        assert (await there.ask("POST", retry))[0] == 200
+
+        async def all_due_delivered() -> bool:
+            await breakers.sync()
+            return all(one["state"] == "delivered" or one["failures"] for one in await there.log(made, "?limit=500"))
+
+        await until(all_due_delivered, "all that is due to go as soon as one is answered")
+        _, shown = await there.ask("GET", path)
+        assert "rests_until" not in shown
+        assert "failing_since" not in shown
+
+
+@pytest.mark.parametrize("means", ["test", "url"])
+async def test_a_test_that_succeeds_and_a_new_address_end_the_rest(means: str, database: Database) -> None:
+    async with scene(database) as there:
+        there.receiver.answers["/ill"] = with_status(503, Retry_After="3600")
+        made = await there.make("/ill")
+        path = f"/api/callbacks/{made['id']}"
+        await there.tell_many(20)
+        await there.until_failures(1)
+
+        async def rests() -> bool:
+            _, shown = await there.ask("GET", path)
+            return "rests_until" in shown
+
+        await until(rests, "the rest to be written down")
+        _, shown = await there.ask("GET", path)
+        assert datetime.fromisoformat(shown["rests_until"]) > datetime.now(UTC) + timedelta(minutes=50)
+        there.receiver.answers.clear()
+        if means == "test":
+            _, answer = await there.ask("POST", f"{path}/test")
+            assert answer["delivered"]
+        else:
+            await there.ask("PATCH", path, {"url": f"{there.receiver_url}/well"})
+
+        async def all_due_delivered() -> bool:
+            return all(one["state"] == "delivered" or one["failures"] for one in await there.log(made, "?limit=500"))
+
+        await until(all_due_delivered, "all that is due to go")
+        _, shown = await there.ask("GET", path)
+        assert "rests_until" not in shown
+
+
+async def test_what_is_asked_of_a_silent_server_by_hand_takes_one_place(database: Database) -> None:
+    async with scene(database, concurrency=8) as there:
+        release = asyncio.Event()
+
+        async def silent(_: web.Request) -> web.StreamResponse:
+            await release.wait()
+            return web.Response(status=500)
+
+        there.receiver.answers["/silent"] = with_status(500)
+        made = await there.make("/silent")
+        await there.tell_many(20)
+        await there.until_failures(POLICY.threshold)
+        there.receiver.answers["/silent"] = silent
+        posts = len(there.receiver.got)
+        for one in await there.log(made):
+            await there.ask("POST", f"/api/callbacks/{made['id']}/deliveries/{one['id']}/retry")
+        await there.make("/alive", events=["message.read"])
+        await there.tell(*(there.update(1_000 + n, type="message.read") for n in range(30)))
+        await until(lambda: len(there.receiver.at("/alive")) == 30, "the sound one to be told all")
+        assert len(there.receiver.at("/silent")) == posts + 1
+        release.set()
 
 
 def test_who_keeps_each_post_waiting_for_all_of_its_time_is_left_alone_too() -> None:

@@ -173,9 +173,11 @@ async def test_a_key_makes_one_callback_asks_once_and_answers_alike_with_the_sec
         ({"url": "https://example.com", "number_ids": ["num_1"]}, ("/number_ids/0", "field.format")),
         ({"url": "https://example.com", "number_ids": [new_id("num")]}, ("/number_ids/0", "number.unknown")),
         ({"url": "https://example.com", "secret": "short"}, ("/secret", "field.too_short")),
-        ({"url": "https://example.com", "secret": "no secret of the standard"}, ("", "secret.format")),
-        ({"url": "https://example.com", "format": "meta"}, ("", "verify_token.missing")),
-        ({"url": "https://example.com", "verify_token": "x"}, ("", "verify_token.surplus")),
+        ({"url": "https://example.com", "secret": "no secret of the standard"}, ("/secret", "secret.format")),
+        ({"url": "https://example.com", "events": ["*", "message.nonsense"]}, ("/events/1", "field.choice")),
+        ({"url": "https://example.com", "events": ["nonsense.*"]}, ("/events/0", "field.choice")),
+        ({"url": "https://example.com", "format": "meta"}, ("/verify_token", "verify_token.missing")),
+        ({"url": "https://example.com", "verify_token": "x"}, ("/verify_token", "verify_token.surplus")),
         ({"url": "https://example.com", "name": "\0"}, ("/name", "field.bad_text")),
         ({"url": "https://example.com", "surprise": 1}, ("/surprise", "field.unknown")),
         ({"url": "https://example.com", "enabled": "yes"}, ("/enabled", "field.type")),
@@ -201,6 +203,59 @@ async def test_what_is_wrong_is_named(body: dict[str, Any], fault: tuple[str, st
 async def test_addresses_that_are_not_public_are_refused_when_they_are_named(url: str, database: Database) -> None:
     async with scene(database, networks=Networks(), works=False) as there:
         assert await faults(there, "POST", ALL, {"url": url}) == [("/url", "address.forbidden")]
+
+
+@pytest.mark.parametrize("url", ["http://93.184.216.34/", "http://nobody.invalid/", "http://[2606:2800:220:1::1]/"])
+async def test_plain_http_goes_to_allowed_networks_only(url: str, database: Database) -> None:
+    async with scene(database, works=False) as there:
+        assert await faults(there, "POST", ALL, {"url": url}) == [("/url", "address.forbidden")]
+        made = await there.make()
+        assert await faults(there, "PATCH", f"{ALL}/{made['id']}", {"url": url}) == [("/url", "address.forbidden")]
+        status, _ = await there.ask("POST", ALL, {"url": "http://localhost:1/"})
+        assert status == 201
+
+
+async def test_types_that_are_told_are_taken_and_a_secret_is_counted_in_characters(database: Database) -> None:
+    async with scene(database, works=False) as there:
+        await there.make(events=["*", "message.*", "media.stored", "provider.*", "provider.calls", "callback.test"])
+        _, answer = await there.ask("POST", ALL, {"url": "https://example.com", "secret": "short"})
+        assert answer["errors"][0]["detail"] == "must have at least 16 characters"
+
+
+async def test_a_new_secret_needs_no_body(database: Database) -> None:
+    async with scene(database, works=False) as there:
+        made = await there.make()
+        status, rotated = await there.ask("POST", f"{ALL}/{made['id']}/secret")
+        assert status == 200, rotated
+        assert rotated["secret"] != made["secret"]
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ({"types": ["message.nonsense"]}, ("/types/0", "field.choice")),
+        ({"types": ["nonsense.*"]}, ("/types/0", "field.choice")),
+        ({"until": "2025-12-31T23:59:59Z"}, ("/until", "field.out_of_range")),
+    ],
+)
+async def test_what_cannot_have_been_told_is_not_replayed(
+    body: dict[str, Any], fault: tuple[str, str], database: Database
+) -> None:
+    async with scene(database, works=False) as there:
+        path = f"{ALL}/{(await there.make())['id']}/replay"
+        assert await faults(there, "POST", path, {"since": "2026-01-01T00:00:00Z", **body}) == [fault]
+
+
+async def test_a_pattern_chooses_what_is_replayed(database: Database) -> None:
+    async with scene(database) as there:
+        path = f"{ALL}/{(await there.make())['id']}/replay"
+        types = ("contact.identity_changed", "contact.consent_changed", "message.read")
+        await there.tell(*(there.update(number, type=kind) for number, kind in enumerate(types)))
+        await there.until_states(delivered=3)
+        for chosen, count in ((["contact.*"], 2), (["contact.identity_changed"], 1), (["*"], 3), (["media.*"], 0)):
+            body = {"since": "2026-01-01T00:00:00Z", "states": ["delivered"], "types": chosen}
+            assert await there.ask("POST", path, body) == (200, {"replayed": count})
+            await there.until_states(delivered=3)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"url":' + b"[" * 100_000, b'{"name":"\\ud800"}'])
@@ -230,6 +285,7 @@ async def test_a_test_is_posted_at_once_and_stands_in_the_log(database: Database
             "no",
         )
         assert [one["state"] for one in await there.log(made)] == ["failed", "delivered"]
+        assert all(one["last"]["at"].endswith("Z") for one in await there.log(made))
 
 
 async def test_the_log_is_read_by_pages_and_by_what_became_of_it(database: Database) -> None:

@@ -29,7 +29,7 @@ CONTENTS: Final[dict[str, dict[str, Any]]] = {
     "answer": {"type": "text", "text": {"body": "Yes"}, "context": {"message_id": "wamid.HBgL=="}},
     "image by id": {"type": "image", "image": {**IMAGE, "caption": "Look"}},
     "image of ours": {"type": "image", "image": {"id": OWN}},
-    "video": {"type": "video", "video": {"link": "https://x.example/a.mp4", "caption": "Look"}},
+    "video": {"type": "video", "video": {"link": "http://x.example/a.mp4", "caption": "Look"}},
     "audio": {"type": "audio", "audio": {"id": "12", "voice": True}},
     "document": {"type": "document", "document": {"link": "https://x.example/a", "filename": "a.pdf", "caption": "Yours"}},
     "sticker": {"type": "sticker", "sticker": {"id": "12"}},
@@ -101,7 +101,7 @@ CONTENTS: Final[dict[str, dict[str, Any]]] = {
                 {
                     "card_index": place,
                     "type": "cta_url",
-                    "header": {"type": "image", "image": {"link": "https://x.example/a.png"}},
+                    "header": {"type": "image", "image": {"link": "http://x.example/a.png"}},
                     "body": {"text": "One\ntwo"},
                     "action": URL,
                 }

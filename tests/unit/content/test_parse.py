@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.content import media_places, message_place, parse
+from shared.content import media_places, message_place, parse, unfilled_faults
 from tests.unit.content.samples import CONTENTS, MESSAGE, OWN, button, interactive, template
 
 
@@ -81,7 +81,7 @@ REPLY: dict[str, Any] = {"type": "quick_reply", "quick_reply": {"id": "a", "titl
         ({"type": "image", "image": {}}, "/image", "media.one_of"),
         ({"type": "image", "image": {"id": "1", "link": "https://x.example"}}, "/image", "media.one_of"),
         ({"type": "image", "image": {"id": "img_1"}}, "/image/id", "field.format"),
-        ({"type": "image", "image": {"link": "http://x.example/a"}}, "/image/link", "link.invalid"),
+        ({"type": "image", "image": {"link": "ftp://x.example/a"}}, "/image/link", "link.invalid"),
         ({"type": "image", "image": {"link": "https://x.example/a b"}}, "/image/link", "link.invalid"),
         ({"type": "image", "image": {"link": "https://[::1"}}, "/image/link", "link.invalid"),
         ({"type": "image", "image": {"link": "{{photo}}"}}, "/image/link", "link.invalid"),
@@ -325,3 +325,41 @@ def test_a_broken_member_anywhere_is_a_fault_or_harmless(name: str, data: st.Dat
         assert found
         if isinstance(found, dict):
             orjson.dumps(found)
+
+
+LONG = "{{customer_first_name_as_it_is_written}}"
+
+
+def replies(*replies: dict[str, Any]) -> dict[str, Any]:
+    buttons = [{"type": "reply", "reply": reply} for reply in replies]
+    return {
+        "type": "interactive",
+        "interactive": {"type": "button", "body": {"text": "Which?"}, "action": {"buttons": buttons}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("document", "pointer"),
+    [
+        ({"type": "text", "text": {"body": f"{LONG} {'a' * 4096}"}}, "/text/body"),
+        (replies({"id": "1", "title": LONG}), "/interactive/action/buttons/0/reply/title"),
+        ({"type": "image", "image": {"id": "1", "caption": LONG * 30}}, "/image/caption"),
+        (template({"type": "header", "parameters": [{"type": "text", "text": LONG * 2}]}),
+         "/template/components/0/parameters/0/text"),
+    ],
+)  # fmt: skip
+def test_a_text_that_holds_a_variable_is_measured_once_it_is_filled_in(document: dict[str, Any], pointer: str) -> None:
+    assert parse(document, with_variables=True) == document
+    assert faults(document) == [(pointer, "field.too_long")]
+    assert [(fault.pointer, fault.code) for fault in unfilled_faults(document)] == [(pointer, "field.too_long")]
+
+
+def test_a_text_without_a_variable_is_measured_at_once() -> None:
+    document = replies({"id": "1", "title": "a" * 21})
+    found = parse(document, with_variables=True)
+    assert isinstance(found, list)
+    assert [fault.detail for fault in found] == ["must have at most 20 characters"]
+    assert faults(replies({"id": "1", "title": 1}), with_variables=True) == [
+        ("/interactive/action/buttons/0/reply/title", "field.type")
+    ]
+    assert faults(replies({"id": "1", "title": ""})) == [("/interactive/action/buttons/0/reply/title", "field.too_short")]

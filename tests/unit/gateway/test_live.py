@@ -31,7 +31,7 @@ def entry(number: int, body: bytes = b"{}") -> Entry:
 
 
 async def test_a_reader_takes_what_came_in_order() -> None:
-    reader = Reader("0-0", "run", is_reset=False)
+    reader = Reader("0-0", "run", is_reset=False, is_gone=lambda: False)
     reader.offer(entry(1))
     reader.offer(entry(2))
     assert [one.position for one in await reader.next(1)] == ["1-0", "2-0"]
@@ -40,7 +40,7 @@ async def test_a_reader_takes_what_came_in_order() -> None:
 
 async def test_one_that_does_not_keep_up_ends_and_holds_nothing() -> None:
     for body, enough in ((b"{}", MOST_ENTRIES + 1), (b"x" * (MOST_BYTES // 4 + 1), 4)):
-        reader = Reader("0-0", "run", is_reset=False)
+        reader = Reader("0-0", "run", is_reset=False, is_gone=lambda: False)
         for number in range(enough):
             assert reader.ended is None
             reader.offer(entry(number, body))
@@ -50,7 +50,7 @@ async def test_one_that_does_not_keep_up_ends_and_holds_nothing() -> None:
 
 
 async def test_the_first_reason_counts() -> None:
-    reader = Reader("0-0", "run", is_reset=False)
+    reader = Reader("0-0", "run", is_reset=False, is_gone=lambda: False)
     reader.end(End.LEFT)
     reader.end(End.DRAINING)
     assert reader.ended is End.LEFT

@@ -173,7 +173,7 @@ def test_without_weights_or_choice_everybody_gets_the_first() -> None:
         ({"type": "image", "image": {"link": "{{photo}}"}}, {"photo": "https://x.example/a.png"}, None),
         (
             {"type": "image", "image": {"link": "{{photo}}"}},
-            {"photo": "http://x.example/a.png"},
+            {"photo": "file:///x.example/a.png"},
             ("link.invalid", "/image/link"),
         ),
         ({"type": "image", "image": {"link": "{{photo}}"}}, {"photo": "{{photo}}"}, ("link.invalid", "/image/link")),

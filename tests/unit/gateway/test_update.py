@@ -12,7 +12,6 @@ from services.gateway.domain.graph_update import Place
 from services.gateway.domain.state import Change, State, told
 from services.gateway.domain.status import Status
 from services.gateway.domain.update import (
-    TYPES,
     AccountNews,
     Happened,
     Heard,
@@ -32,6 +31,7 @@ from services.gateway.domain.update import (
 )
 from services.gateway.domain.wamid import mint
 from shared.events.catalogue import MediaStored, MessageEchoed, MessageEdited, MessageReceived
+from shared.events.values import UPDATE_TYPES
 from shared.ids import MessageId, NumberId, TenantId, is_id
 
 AT = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -93,7 +93,7 @@ def test_a_report_is_told_as_the_provider_wrote_it_but_for_what_its_sender_knows
         "value": {
             "messaging_product": "whatsapp",
             "metadata": METADATA,
-            "contacts": [{"profile": {"name": ""}, "wa_id": "16505551234", "user_id": None}],
+            "contacts": [{"profile": {"name": ""}, "wa_id": "16505551234"}],
             "statuses": [{**REPORT, "biz_opaque_callback_data": "order-7"}],
         },
     }
@@ -312,8 +312,17 @@ def test_an_end_that_does_not_hold_is_not_told() -> None:
     assert list(told_by_us(moved(delivered, *late))) == []
 
 
+def test_nothing_is_null_among_the_contacts_and_who_writes_has_a_user_id_however_little_is_known() -> None:
+    contact = {"profile": {"name": "Ana", "username": None}, "wa_id": "16505551234", "user_id": None}
+    update = heard(Heard(received(text()).event, text(), contact), PLACE, {})
+    assert value_of(update.graph)["contacts"] == [{"profile": {"name": "Ana"}, "wa_id": "16505551234", "user_id": ""}]
+    told_status = reported(fact(wamid="wamid.META", raw=REPORT, contact=contact), own(), PLACE)
+    assert told_status is not None
+    assert value_of(told_status.graph)["contacts"] == [{"profile": {"name": "Ana"}, "wa_id": "16505551234"}]
+
+
 def test_the_types_are_named_once() -> None:
-    assert len(set(TYPES)) == len(TYPES)
+    assert len(set(UPDATE_TYPES)) == len(UPDATE_TYPES)
 
 
 @pytest.mark.parametrize(("kind", "is_shown"), [("image", False), ("document", False), ("location", True)])

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,8 @@ from pydantic import BaseModel, Field
 from shared.http.docs_page import render
 from shared.http.openapi import document
 from shared.http.problem import Problem
-from shared.http.routes import JSON, NDJSON, Access, Route
+from shared.http.routes import FORM, JSON, NDJSON, Access, Route
+from shared.http.schema_rows import rows_of
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 
@@ -40,6 +42,28 @@ class Accepted(BaseModel):
 class Page(BaseModel):
     limit: int = Field(20, ge=1, le=100, description="Items at most.")
     cursor: str | None = None
+
+
+class ByName(BaseModel):
+    type: Literal["name"]
+    name: str
+
+
+class ByNumber(BaseModel):
+    type: Literal["number"]
+    number: int
+
+
+class Choice(BaseModel):
+    """A choice."""
+
+    who: Annotated[ByName | ByNumber, Field(discriminator="type")]
+    fields: list[str] = ["*"]
+    is_new: bool = True
+
+
+class File(BaseModel):
+    """The file itself."""
 
 
 async def handler(_request: web.Request) -> web.StreamResponse:
@@ -145,7 +169,7 @@ class Page_(HTMLParser):  # noqa: N801  # `Page` is the query's
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
-        if tag != "meta":
+        if tag not in {"meta", "wbr"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -165,5 +189,63 @@ def test_the_page_is_whole_self_contained_and_escaped(api: dict[str, Any]) -> No
         assert not name.startswith("on")
         if name == "href":
             assert value == "/api/openapi.json" or (value is not None and value.startswith("#") and value[1:] in targets)
-    for shown in ("/api/messages", "text.body", "≤ 4096 characters", "Idempotency-Key", "curl -X POST", "field.unknown"):
+    for shown in ("/api/messages", "text.<wbr>body", "≤ 4096 characters", "Idempotency-Key", "curl -X POST", "field.unknown"):
         assert shown in html
+
+
+def one(route: Route) -> tuple[dict[str, Any], str]:
+    api = document([route], title="x", version="1")
+    return api, unescape(render(api, "/api/openapi.json"))
+
+
+def test_what_stands_in_one_place_is_shown_as_one_of_several() -> None:
+    api, html = one(Route("POST", "/api/choices", handler, "Choose", "Choices", request=Choice))
+    rows = list(rows_of(api["components"]["schemas"]["Choice"], api))
+
+    assert [(row.name, row.type) for row in rows if row.is_alternative] == [
+        ("who", "with `type` “name”"),
+        ("who", "with `type` “number”"),
+    ]
+    assert [row.name for row in rows][:4] == ["who", "who", "who.type", "who.name"]
+    assert "one of" in html
+
+
+def test_defaults_are_json() -> None:
+    _, html = one(Route("POST", "/api/choices", handler, "Choose", "Choices", request=Choice))
+    assert 'default ["*"]' in html
+    assert "default true" in html
+
+
+def test_a_body_that_is_a_file_is_described() -> None:
+    route = Route(
+        "POST",
+        "/api/files",
+        handler,
+        "Upload",
+        "Files",
+        request=File,
+        accepts=("*/*", FORM),
+        query=Page,
+        query_example={"cursor": "a b"},
+        curl_options=("--data-binary @photo.png",),
+    )
+    api, html = one(route)
+    content = api["paths"]["/api/files"]["post"]["requestBody"]["content"]
+    assert content[FORM]["schema"]["required"] == ["file"]
+    assert "The file itself." in html
+    assert "--data-binary @photo.png" in html
+    assert "/api/files?cursor=a%20b" in html
+
+
+def test_an_example_that_is_text_is_sent_as_it_is() -> None:
+    route = Route(
+        "POST",
+        "/api/rows",
+        handler,
+        "Import",
+        "Files",
+        request=File,
+        accepts=("text/csv",),
+        request_examples={"a": "a,b\n1,2\n"},
+    )
+    assert "--data-binary 'a,b\n1,2\n'" in one(route)[1]

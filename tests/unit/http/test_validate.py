@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from shared.errors import Rejected
@@ -44,6 +44,27 @@ class Order(BaseModel):
     tags: list[str] = Field([], max_length=2)
     texts: list[Text] = []
     metadata: dict[str, Any] = {}
+
+
+class Sized(BaseModel):
+    secret: Annotated[SecretStr, Field(min_length=16, max_length=20)] | None = None
+    data: Annotated[bytes, Field(min_length=16)] = bytes(16)
+    tags: Annotated[list[str], Field(min_length=2)] = ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"secret": "short"}, "must have at least 16 characters"),
+        ({"secret": "x" * 21}, "must have at most 20 characters"),
+        ({"data": "short"}, "must have at least 16 bytes"),
+        ({"tags": []}, "must have at least 2 items"),
+    ],
+)
+def test_a_length_is_told_in_what_it_counts(body: dict[str, Any], detail: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        validate(Sized, json.dumps(body).encode())
+    assert [error.detail for error in caught.value.errors] == [detail]
 
 
 class Needy(BaseModel):

@@ -217,6 +217,22 @@ def test_a_process_that_opened_first_counts_probes_with_the_others() -> None:
     assert all(mirror.lease(token, later) for token in "abcde"), "the first probe was made for all"
 
 
+def test_who_has_answered_past_an_open_circuit_is_probed_at_once() -> None:
+    shared, mirror, other = Machine(POLICY), Mirror(POLICY), Mirror(POLICY)
+    fail(mirror)
+    for one in (mirror, other):
+        one.learn(exchange(shared, one.take_report(), NOW), NOW)
+    assert other.wait_ms(NOW) == POLICY.open_ms
+    mirror.release(NOW + 1)
+    assert mirror.has_news
+    for one in (mirror, other):
+        one.learn(exchange(shared, one.take_report(), NOW + 1), NOW + 1)
+        assert one.state(NOW + 1) is State.HALF_OPEN
+    calm = Mirror(POLICY)
+    calm.release(NOW)
+    assert calm.is_closed
+
+
 def test_calls_from_before_the_opening_say_nothing() -> None:
     shared, mirror = Machine(POLICY), Mirror(POLICY)
     shared.count(0, POLICY.threshold, NOW)

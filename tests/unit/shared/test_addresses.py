@@ -85,8 +85,11 @@ def test_the_operator_allows_networks_in_either_spelling_of_their_addresses() ->
     networks = Networks.parse("10.1.0.0/16, fd00::/8")
     for address in ("10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::a01:203", "fd12::1"):
         assert networks.admit(address), address
+        assert networks.trust(address), address
     for address in ("10.2.0.1", "127.0.0.1", "::1", "fc00::1"):
         assert not networks.admit(address), address
+    for address in ("1.1.1.1", "2606:4700::1111", "::1", "localhost", ""):
+        assert not networks.trust(address), "public is not trusted"
 
 
 @given(st.ip_addresses())

@@ -188,6 +188,7 @@ def test_no_known_secret_gets_through_the_standard_library(out: io.StringIO) -> 
     log.error("could not send %s to %s", TEXT, PHONE)
     log.error(f"rejected: {TEXT}")  # noqa: G004  # what libraries do
     log.warning("bad row %r", {"body": TEXT})
+    log.warning("%s: %s", TEXT, PHONE)
     log.info("not written")
     try:
         fail(RuntimeError(TEXT))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.gateway.domain.webhook.missed import fault_of
 from services.gateway.domain.webhook.origin import Origin
 from services.gateway.domain.webhook.parts import (
     BookEntry,
@@ -18,7 +19,7 @@ from services.gateway.domain.webhook.parts import (
     Reading,
 )
 from services.gateway.domain.webhook.people import People
-from services.gateway.domain.webhook.values import at, moment, name, phone, too_deep, user_id
+from services.gateway.domain.webhook.values import at, moment, name, phone, user_id
 
 _MARKETING: Final = "marketing_messages"
 
@@ -26,9 +27,12 @@ _MARKETING: Final = "marketing_messages"
 def read_list(key: str, value: Mapping[str, Any], origin: Origin, people: People, reading: Reading) -> None:
     """One of the `LISTS`. Each item is kept as it is too, once it is understood."""
     items = value[key]
-    for item in items if isinstance(items, list) else [items]:
-        if not isinstance(item, dict) or too_deep(item) or not _read_item(key, item, origin, people, reading):
-            reading.not_understood += 1
+    for index, item in enumerate(items if isinstance(items, list) else [items]):
+        reading.missed.part = key, index
+        if (fault := fault_of(item)) is not None:
+            reading.missed.add(fault)
+        elif not _read_item(key, item, origin, people, reading):
+            reading.missed.add("what it needs is not there, or not of the right form")
         else:
             contact = people.contact(phone(item.get("wa_id")), user_id(item.get("user_id")))
             reading.changes.append(FieldChange(origin, origin.with_only(key, item, contact)))

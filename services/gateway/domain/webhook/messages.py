@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from services.gateway.domain.webhook.content import content_of
+from services.gateway.domain.webhook.missed import fault_of_head
 from services.gateway.domain.webhook.origin import HISTORY, MESSAGES, Origin
 from services.gateway.domain.webhook.parts import (
     Echo,
@@ -50,9 +51,8 @@ class _Head(NamedTuple):
 
 def read_message(message: Any, source: Source, reading: Reading) -> None:
     """One item of `messages`."""
-    head = _head(message)
+    head = _head(message, reading)
     if head is None:
-        reading.not_understood += 1
         return
     kind, raw = head.raw.get("type"), head.raw
     if kind in ("edit", "revoke"):
@@ -66,9 +66,8 @@ def read_message(message: Any, source: Source, reading: Reading) -> None:
 
 def read_echo(message: Any, source: Source, reading: Reading, thread: Any = None) -> None:
     """One item of `message_echoes`, or of a history's `thread`, which is then who the business wrote to."""
-    head = _head(message)
+    head = _head(message, reading)
     if head is None:
-        reading.not_understood += 1
         return
     raw = head.raw
     person = source.people.person(raw.get("to") or thread, raw.get("to_user_id"))
@@ -78,7 +77,7 @@ def read_echo(message: Any, source: Source, reading: Reading, thread: Any = None
     group = word(raw.get("group_id"))
     to = f"group:{group}" if group else person.address
     if to is None:
-        reading.not_understood += 1
+        reading.missed.add("nobody whom it is to")
         return
     reading.echoes.append(
         Echo(
@@ -99,17 +98,19 @@ def read_history(value: Mapping[str, Any], phone_number_id: str, origin: Origin,
     """What was written before the number was connected, and, as `messages`, the files that belong to it. Each thread is kept as it
     is too, and so is a part without any: that somebody did not want to share theirs, say."""
     source = Source(phone_number_id, origin, people, is_history=True)
-    for message in items_of(value, MESSAGES, reading):
+    for index, message in enumerate(items_of(value, MESSAGES, reading)):
+        reading.missed.part = MESSAGES, index
         _read_old(message, None, source, reading)
         _keep(MESSAGES, message, origin, reading)
-    for part in items_of(value, HISTORY, reading):
+    for index, part in enumerate(items_of(value, HISTORY, reading)):
+        reading.missed.part = HISTORY, index
         threads = part.get("threads") if isinstance(part, dict) else None
         if not isinstance(threads, list):
             _keep(HISTORY, part, origin, reading)
             continue
         for thread in threads:
             if not isinstance(thread, dict):
-                reading.not_understood += 1
+                reading.missed.add("a thread that is not an object")
                 continue
             for message in items_of(thread, MESSAGES, reading):
                 _read_old(message, thread.get("id"), source, reading)
@@ -121,7 +122,7 @@ def _keep(key: str, part: Any, origin: Origin, reading: Reading) -> None:
         contacts = dicts(origin.value.get("contacts"))
         reading.changes.append(FieldChange(origin, origin.with_only(key, part, *contacts)))
     else:
-        reading.not_understood += 1
+        reading.missed.add("not an object, or nested too deep")
 
 
 def _read_old(message: Any, thread: Any, source: Source, reading: Reading) -> None:
@@ -142,15 +143,18 @@ def items_of(value: Mapping[str, Any], key: str, reading: Reading) -> Sequence[A
     items = value.get(key, ())
     if isinstance(items, list | tuple):
         return items
-    reading.not_understood += 1
+    reading.missed.part = key, None
+    reading.missed.add("not a list")
     return ()
 
 
-def _head(message: Any) -> _Head | None:
-    if not isinstance(message, dict) or too_deep(message):
+def _head(message: Any, reading: Reading) -> _Head | None:
+    fault = fault_of_head(message)
+    name, told_at = (identifier(message.get("id")), moment(message.get("timestamp"))) if fault is None else (None, None)
+    if name is None or told_at is None:
+        reading.missed.add(fault or "no id")
         return None
-    name, told_at = identifier(message.get("id")), moment(message.get("timestamp"))
-    return None if name is None or told_at is None else _Head(name, told_at, message)
+    return _Head(name, told_at, message)
 
 
 def _read_inbound(head: _Head, source: Source, reading: Reading) -> None:
@@ -158,7 +162,7 @@ def _read_inbound(head: _Head, source: Source, reading: Reading) -> None:
     person = source.people.person(raw.get("from"), raw.get("from_user_id"), raw.get("from_parent_user_id"))
     address = person.address
     if address is None:
-        reading.not_understood += 1
+        reading.missed.add("nobody whom it is from")
         return
     reading.inbound.append(
         Inbound(
@@ -200,7 +204,7 @@ def _read_correction(head: _Head, source: Source, person: Person, reading: Readi
         return
     message = at(told, "message")
     if wamid is None or not isinstance(message, dict) or not message:
-        reading.not_understood += 1
+        reading.missed.add("no original_message_id" if wamid is None else "no message")
         return
     content = content_of(message)
     reading.edits.append(
@@ -213,7 +217,7 @@ def _read_system(head: _Head, source: Source, reading: Reading) -> None:
     raw, told = head.raw, head.raw.get("system")
     kind = _SYSTEM.get(str(told.get("type"))) if isinstance(told, dict) else None
     if not isinstance(told, dict):
-        reading.not_understood += 1
+        reading.missed.add("no system")
         return
     number, user = phone(raw.get("from")) or phone(told.get("customer")), user_id(raw.get("from_user_id"))
     before: str | None

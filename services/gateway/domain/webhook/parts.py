@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from services.gateway.domain.template_notice import Notice
+from services.gateway.domain.webhook.missed import Missed
 from services.gateway.domain.webhook.origin import Origin
 from services.gateway.domain.webhook.report import Report
 from services.gateway.domain.webhook.values import word
@@ -222,7 +223,7 @@ _Part = TypeVar("_Part", bound=_Told)
 
 @dataclass(slots=True)
 class Reading:
-    """What was understood of a payload. `not_understood` counts parts that were not."""
+    """What was understood of a payload, and what was `missed`."""
 
     reports: list[Report] = field(default_factory=list)
     inbound: list[Inbound] = field(default_factory=list)
@@ -234,9 +235,14 @@ class Reading:
     book: list[BookEntry] = field(default_factory=list)
     templates: list[Notice] = field(default_factory=list)
     changes: list[FieldChange] = field(default_factory=list)
-    not_understood: int = 0
+    missed: Missed = field(default_factory=Missed)
     phone_number_ids: set[str] = field(default_factory=set)
     """The numbers that it is about."""
+
+    @property
+    def not_understood(self) -> int:
+        """How many parts were not."""
+        return self.missed.count
 
     @property
     def parts(self) -> int:
@@ -281,4 +287,5 @@ class Reading:
         self.identities = [change for change in self.identities if is_own(change.origin)]
         self.changes = [change for change in self.changes if is_own(change.origin)]
         self.templates = [notice for notice in self.templates if notice.account_id in account_ids]
-        self.not_understood += before - self.parts
+        if lost := before - self.parts:
+            self.missed.add_elsewhere("about a number or an account that is not connected", lost)

@@ -38,17 +38,20 @@ def read(payload: Any) -> Reading:
     reading = Reading()
     entries = payload.get("entry") if isinstance(payload, dict) else None
     if not isinstance(entries, list) or not entries:
-        reading.not_understood += 1
+        reading.missed.add("not JSON" if payload is None else "no entries")
         return reading
     before = 0
-    for entry in entries:
+    for place, entry in enumerate(entries):
         changes = entry.get("changes") if isinstance(entry, dict) else None
-        for change in changes if isinstance(changes, list) and changes else _NOTHING:
-            if isinstance(change, dict) and isinstance(change.get("value"), dict):
+        for index, change in enumerate(changes if isinstance(changes, list) and changes else _NOTHING):
+            reading.missed.change, reading.missed.part = (place, index), None
+            has_value = isinstance(change, dict) and isinstance(change.get("value"), dict)
+            if has_value:
                 _read_change(entry, change, reading)
             parts = reading.parts
             if parts == before:
-                reading.not_understood += 1
+                reading.missed.part = None
+                reading.missed.add("nothing in it that is known" if has_value else "no change with a value")
                 parts += 1
             before = parts
     return reading
@@ -79,7 +82,8 @@ def _read_change(entry: dict[str, Any], change: dict[str, Any], reading: Reading
         read_list(key, value, origin, people, reading)
     if number is not None and has_echoes:
         source = Source(number, origin, people)
-        for message in items_of(value, ECHOES, reading):
+        for index, message in enumerate(items_of(value, ECHOES, reading)):
+            reading.missed.part = ECHOES, index
             read_echo(message, source, reading)
 
 
@@ -88,23 +92,26 @@ def _trimmed(value: dict[str, Any], reading: Reading) -> dict[str, Any]:
     deep = [key for key, part in value.items() if key not in PARTS and too_deep(part)]
     if not deep:
         return value
-    reading.not_understood += len(deep)
+    reading.missed.add("members nested too deep", len(deep))
     contacts = [contact for contact in dicts(value.get("contacts")) if not too_deep(contact)]
     return {key: part for key, part in value.items() if key not in deep} | {"contacts": contacts}
 
 
 def _read_messages(value: dict[str, Any], number: str, origin: Origin, people: People, reading: Reading) -> None:
-    for status in items_of(value, STATUSES, reading):
+    for index, status in enumerate(items_of(value, STATUSES, reading)):
+        reading.missed.part = STATUSES, index
         read_status(status, number, origin, people, reading)
     messages = items_of(value, MESSAGES, reading)
     source = Source(number, origin, people)
-    for message in messages:
+    for index, message in enumerate(messages):
+        reading.missed.part = MESSAGES, index
         read_message(message, source, reading)
     if "errors" in value and not messages:  # about the number itself
         if isinstance(value["errors"], list):
             reading.changes.append(FieldChange(origin, {key: part for key, part in value.items() if key not in PARTS}))
         else:
-            reading.not_understood += 1
+            reading.missed.part = "errors", None
+            reading.missed.add("not a list")
 
 
 def _changes(payload: Any) -> Iterator[dict[str, Any]]:

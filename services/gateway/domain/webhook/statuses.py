@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from services.gateway.domain.webhook.missed import fault_of_head
 from services.gateway.domain.webhook.origin import STATUSES, Origin
 from services.gateway.domain.webhook.parts import FieldChange, Reading
 from services.gateway.domain.webhook.people import People
 from services.gateway.domain.webhook.report import Report, faults_of
-from services.gateway.domain.webhook.values import identifier, moment, phone, too_deep, user_id, word
+from services.gateway.domain.webhook.values import identifier, moment, phone, user_id, word
 from shared.events.values import DeliveryStatus
 from shared.ids import MessageId
 
@@ -31,13 +32,13 @@ _ATTEMPT_DIGITS: Final = 6
 
 def read_status(status: Any, phone_number_id: str, origin: Origin, people: People, reading: Reading) -> None:
     """One item of `statuses`. One of something else than a message, or in a word that nobody knows yet, is kept as it is."""
-    if not isinstance(status, dict) or too_deep(status):
-        reading.not_understood += 1
+    if (fault := fault_of_head(status)) is not None:
+        reading.missed.add(fault)
         return
     wamid, at, told = identifier(status.get("id")), moment(status.get("timestamp")), status.get("status")
     kind = _STATUSES.get(told) if isinstance(told, str) else None
     if wamid is None or at is None or (kind is None and word(told) is None):
-        reading.not_understood += 1
+        reading.missed.add("no status")
         return
     if kind is None or status.get("type") in _OTHERS:
         contact = people.contact(phone(status.get("recipient_id")), user_id(status.get("recipient_user_id")))

@@ -17,12 +17,15 @@ import orjson
 from aiohttp import BodyPartReader, ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
+from yarl import URL
 
-from services.gateway.graph.access import QUERY_TOKEN
-from services.gateway.routes.graph.errors import JSON_UTF8, PARAMETER, UNKNOWN_PATH, GraphRejected, refusal
+from services.gateway.graph.access import FORM_BODY, QUERY_TOKEN
+from services.gateway.routes.graph.errors import JSON_UTF8, PARAMETER, UNKNOWN_PATH, GraphRejected, refusal, sentence_of
+from shared.errors import FieldError
 from shared.escaped_json import escaped_json
-from shared.http.faults import is_suspect, text_fault, unstorable
-from shared.http.requests import BODY_SECONDS, read_body
+from shared.http.codes import Code
+from shared.http.faults import is_suspect, pointer_to, text_fault, unstorable
+from shared.http.requests import BODY_SECONDS, SANE_HOST, read_body
 from shared.http.routes import REQUEST_ID, ROUTE, TENANT_ID
 from shared.ids import TenantId
 
@@ -71,6 +74,16 @@ class Call:
         return self.path[0]
 
     @property
+    def origin(self) -> str:
+        """Scheme and host that the caller asked. Raises `Rejected` where its Host header names none."""
+        try:
+            if SANE_HOST.fullmatch(self.request.host):
+                return str(URL(f"{self.request.scheme}://{self.request.host}").origin())
+        except ValueError:  # such a port
+            pass
+        raise refusal(PARAMETER, "The Host header is not a host, or a host and a port.")
+
+    @property
     def query(self) -> dict[str, str]:
         """The parameters of the address but those that say who calls."""
         return {name: value for name, value in self.request.query.items() if name not in UNTOLD}
@@ -78,7 +91,8 @@ class Call:
 
 async def read_raw(call: Call) -> bytes:
     """The body as it is, within the operation's limit. Raises `Rejected`."""
-    return await read_body(call.request, ())
+    form = call.request.get(FORM_BODY)
+    return await read_body(call.request, ()) if form is None else form
 
 
 async def read_fields(call: Call) -> tuple[dict[str, Any], bytes]:
@@ -152,8 +166,8 @@ def _form(data: bytes) -> Mapping[str, Any]:
         fields = dict(parse_qsl(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=_MAX_FIELDS))
     except ValueError:
         raise refusal(PARAMETER, "The body is neither JSON nor a form.") from None
-    for value in fields.values():
-        _refuse_bad_text(value)
+    for name, value in fields.items():
+        _refuse_bad_text(name, value)
     return fields
 
 
@@ -174,7 +188,7 @@ async def _multipart(call: Call) -> dict[str, str]:
                         raise _too_large(limit)
                     content += chunk
                 value = content.decode()
-                _refuse_bad_text(value)
+                _refuse_bad_text(part.name or "", value)
                 fields[part.name or ""] = value
     except TimeoutError:
         raise refusal(PARAMETER, "The form came too slowly; send it again.") from None
@@ -187,12 +201,12 @@ def _too_large(limit: int) -> GraphRejected:
     return refusal(PARAMETER, f"The body is over this path's limit of {limit} bytes.", status=413)
 
 
-def _refuse_bad_text(value: str) -> None:
+def _refuse_bad_text(name: str, value: str) -> None:
     if fault := text_fault(value):
-        raise refusal(PARAMETER, f"A field {fault}.")
+        raise refusal(PARAMETER, sentence_of(FieldError(pointer_to((name,)), Code.FIELD_BAD_TEXT, fault), "A field"))
 
 
 def _refuse_unstorable(data: bytes) -> None:
     """Half a surrogate pair, U+0000, numbers beyond all bounds: no hop could carry them."""
     if (is_suspect(data) or b"\\ud" in data.lower()) and (faults := unstorable(data)):
-        raise refusal(PARAMETER, f"{faults[0].pointer.removeprefix('/') or 'The body'} {faults[0].detail}.")
+        raise refusal(PARAMETER, sentence_of(faults[0], "The body"))

@@ -25,8 +25,11 @@ _VERSION: Final = r"v\d{1,3}(?:\.\d{1,3})?|LATEST"
 """Some clients never replace the word."""
 _BARE_NODE: Final = r"\d{5,40}|oauth|upload:[^/]+"
 """What a path may begin with that names no version."""
+_UNVERSIONED: Final = "[vV][^/]*"
+"""What begins like a version and is none."""
 _REST: Final = r"(?:/[\s\S]*)?"
 """Line breaks too: what is wrong with them is said in our words."""
+_ENCODED_SLASH: Final = "%2F"
 _TEMPLATES: Final = "message_templates"
 _NODE: Final = re.compile(r"upload:.+|signups|(?=.*\d).+")
 
@@ -61,13 +64,16 @@ class GraphRoutes:
         self._passed = _operation("GET POST DELETE", "/{version}/{object_id}/{edge}", passage.forward, PASSED_LIMIT)
 
     def routes(self) -> Sequence[Route]:
-        """The two that the server knows; what they find out is logged by its own name."""
+        """Those that the server knows; what they find out is logged by its own name."""
         return [
             _route("*", f"/{{version:{_VERSION}}}{{rest:{_REST}}}", self._serve, UPLOAD_LIMIT),
             _route("*", f"/{{node:{_BARE_NODE}}}{{rest:{_REST}}}", self._serve, UPLOAD_LIMIT),
+            _route("*", f"/{{unversioned:{_UNVERSIONED}}}{{rest:{_REST}}}", _refuse, MIB),
         ]
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if _ENCODED_SLASH in request.rel_url.raw_path.upper():
+            raise refusal(PARAMETER, "The path holds an encoded slash.")
         info = request.match_info
         call = Call.of(request, info.get("version", ""), info.get("node", "") + info["rest"])
         if not OVERRIDES.isdisjoint(request.query):
@@ -96,6 +102,10 @@ class GraphRoutes:
             case (node, *_) if _NODE.fullmatch(node) and call.method in self._passed.methods:
                 return self._passed
         raise refusal(UNKNOWN_PATH, message=f"Unknown path components: /{'/'.join(call.path)}"[:300])
+
+
+async def _refuse(request: web.Request) -> web.StreamResponse:
+    raise refusal(UNKNOWN_PATH, message=f"Unknown path components: {request.path}"[:300])
 
 
 def _operation(methods: str, path: str, serve: Answering, limit: int = MIB) -> _Operation:

@@ -100,7 +100,12 @@ def faulty(faults: list[FieldError]) -> GraphRejected:
     """The refusal of a body with these faults, of which the first is told: that is what clients show."""
     fault = faults[0]
     code = MISSING if str(fault.code) == Code.FIELD_MISSING else _CODES.get(str(fault.code), VALUE)
-    return refusal(code, f"{fault.pointer.removeprefix('/').replace('/', '.') or 'The message'} {fault.detail}.")
+    return refusal(code, sentence_of(fault, "The message"))
+
+
+def sentence_of(fault: FieldError, whole: str) -> str:
+    """What is wrong with which field, named as clients write it; `whole` is what to call all of it."""
+    return f"{fault.pointer.removeprefix('/').replace('/', '.') or whole} {fault.detail}."
 
 
 _CODES: Final[Mapping[str, int]] = {

@@ -89,7 +89,7 @@ class FileOperations:
         if record is None:
             speaker, found = await self.passage.asked(call)
             return await self.passage.answered(call, self.elsewhere.readdressed(call, speaker, found))
-        urls = self.urls if self.public_url else replace(self.urls, base=str(call.request.url.origin()))
+        urls = self.urls if self.public_url else replace(self.urls, base=call.origin)
         url, _ = urls.sign(record.id, self.clock.now().timestamp())
         document = {
             "url": url,

@@ -59,7 +59,7 @@ class Passage:
         if call.method not in METHODS:
             raise refusal(PARAMETER, message="Unsupported method")
         if body is None:
-            body = await read_raw(call) if call.method != "GET" and call.request.can_read_body else b""
+            body = await read_raw(call) if call.method != "GET" else b""
         sent = _checked(call, body)
         headers = {name: value for name in _PASSED_IN if (value := call.request.headers.get(name, "")) and value.isascii()}
         if not sent:
@@ -139,7 +139,7 @@ class Passage:
             theirs = URL(address)
         except ValueError:
             return address
-        place = URL(self.public_url.rstrip("/") or str(call.request.url.origin()))
+        place = URL(self.public_url.rstrip("/") or call.origin)
         prefix = f"{place.raw_path.rstrip('/')}/{call.version}" if call.version else place.raw_path.rstrip("/")
         query = [(name, value) for name, value in theirs.query.items() if name not in UNTOLD]
         if token := call.request.query.get(QUERY_TOKEN):

@@ -71,7 +71,7 @@ class ProviderFiles:
         document = found.document if found.status == 200 and call.method == "GET" and call.node_id.isdigit() else None
         if not isinstance(document, dict) or not isinstance(document.get("url"), str):
             return found
-        urls = self._urls if self._public_url else replace(self._urls, base=str(call.request.url.origin()))
+        urls = self._urls if self._public_url else replace(self._urls, base=call.origin)
         url, _ = urls.sign(f"{call.tenant_id}.{speaker}.{call.node_id}", self._clock.now().timestamp())
         return replace(found, body=escaped_json({**document, "url": url}))
 

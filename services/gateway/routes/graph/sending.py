@@ -221,7 +221,7 @@ def _opaque(fields: Mapping[str, Any]) -> str | None:
 
 def _extras(request: web.Request) -> dict[str, str]:
     """What this platform offers besides."""
-    given = {"scheduled_time": request.headers.get(SCHEDULE), "priority": request.headers.get(PRIORITY)}
+    given = {"scheduled_time": request.headers.get(SCHEDULE), "priority": request.headers.get(PRIORITY, "").lower()}
     return {name: value for name, value in given.items() if value}
 
 

@@ -64,7 +64,7 @@ async def test_careless_bodies_are_taken_as_the_provider_takes_them(front: Front
         {"context": None, "recipient_type": None, "unknown": 1, "to": 15551234567},
         {"type": None},
         {"type": "contacts", "text": None, "contacts": orjson.dumps(cards).decode()},
-        {"type": "image", "text": None, "image": {"link": "https://example.com/a.jpg", "caption": None}},
+        {"type": "image", "text": None, "image": {"link": "http://example.com/a.jpg", "caption": None}},
     ):
         answer = await front.send(**members)
         assert answer.status == 200, (members, answer.text)
@@ -121,7 +121,7 @@ async def test_minted_wamids_become_our_ids_and_the_providers_stay(front: Front)
 
 async def test_extras_of_ours_come_in_headers(front: Front) -> None:
     at = datetime.now(UTC) + timedelta(hours=2)
-    headers = {"X-Chasqui-Schedule": at.isoformat(), "X-Chasqui-Priority": "high"}
+    headers = {"X-Chasqui-Schedule": at.isoformat(), "X-Chasqui-Priority": "HIGH"}
     assert (await front.call("POST", f"/v23.0/{NUMBER}/messages", TEXT, **headers)).status == 200
     [row] = await front.stored()
     assert (row["scheduled_at"], row["tier"], row["status"]) == (at, 1, "scheduled")

@@ -27,6 +27,8 @@ class Callbacks:
     kept: dict[str, dict[str, Any]] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     refuses: bool = False
+    fault: dict[str, str] | None = None
+    """What its refusal names."""
 
     async def handle(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Bearer internal"
@@ -34,7 +36,8 @@ class Callbacks:
         parts = request.path.removeprefix("/api/callbacks").strip("/").split("/")
         body = orjson.loads(await request.read() or b"null")
         if self.refuses and request.method != "GET":
-            return self.answer(422, {"detail": "The URL did not answer the challenge."})
+            named = {} if self.fault is None else {"errors": [self.fault]}
+            return self.answer(422, {"detail": "The URL did not answer the challenge.", **named})
         match request.method, parts:
             case "GET", [""]:
                 return self.answer(200, {"data": [{"id": i, **c} for i, c in self.kept.items()]})
@@ -147,6 +150,24 @@ async def test_a_url_that_does_not_answer_is_told(set_up: SetUp) -> None:
     answer = await set_up.call("POST", f"/v25.0/{NUMBER}", {"webhook_configuration": wanted})
     assert (answer.status, error_of(answer)["code"]) == (400, 2200)
     assert "challenge" in error_of(answer)["error_data"]["details"]
+
+
+@pytest.mark.parametrize(
+    ("code", "graph_code", "said"),
+    [("callback.not_verified", 2200, "does not answer"), ("address.forbidden", 100, "must be an https URL")],
+)
+async def test_a_refused_address_goes_by_the_callers_name(set_up: SetUp, code: str, graph_code: int, said: str) -> None:
+    set_up.callbacks.refuses = True
+    set_up.callbacks.fault = {"pointer": "/url", "code": code, "detail": said}
+    wanted = {"override_callback_uri": URL, "verify_token": "v"}
+    query = f"object=whatsapp_business_account&callback_url={URL}&verify_token=v&fields=messages"
+    for path, body, named in (
+        (f"/v25.0/{NUMBER}", {"webhook_configuration": wanted}, "webhook_configuration.override_callback_uri"),
+        (f"/v25.0/{ACCOUNT}/subscribed_apps", wanted, "override_callback_uri"),
+        (f"/v25.0/77/subscriptions?{query}", None, "callback_url"),
+    ):
+        error = error_of(await set_up.call("POST", path, body))
+        assert (error["code"], error["error_data"]["details"]) == (graph_code, f"{named} {said}.")
 
 
 async def test_other_grants_are_refused(set_up: SetUp) -> None:

@@ -237,3 +237,29 @@ def test_so_many_levels_are_carried(levels: int) -> None:
 def test_a_long_text_is_no_time_and_not_remembered() -> None:
     assert moment("1" * 16) is None
     assert moment("000001750263773") is not None
+
+
+NO_ONES: dict[str, Any] = {"id": "wamid.secret", "timestamp": "1"}
+
+
+@pytest.mark.parametrize(
+    ("tree", "reason"),
+    [
+        (None, "1 part not understood: not JSON"),
+        ({"object": "secret"}, "1 part not understood: no entries"),
+        ({"entry": [{"secret": 1}]}, "1 part not understood: no change with a value"),
+        (payload(value(messages=["secret"])), "1 part not understood: messages[0]: not an object"),
+        (payload(value(messages={"secret": 1})), "1 part not understood: messages: not a list"),
+        (payload(value(statuses=[NO_ONES | {"timestamp": "secret"}])), "1 part not understood: statuses[0]: no timestamp"),
+        (
+            {"entry": [*payload(value(messages=[5]))["entry"], *payload(value(messages=[NO_ONES]))["entry"]]},
+            "2 parts not understood: messages[0]: not an object; entry[1].changes[0].messages[0]: nobody whom it is from",
+        ),
+        (
+            payload(value(messages=[1] * 9)),
+            f"9 parts not understood: {'; '.join(f'messages[{n}]: not an object' for n in range(5))}; and more",
+        ),
+    ],
+)
+def test_what_is_missed_is_named_without_its_content(tree: Any, reason: str) -> None:
+    assert read(tree).missed.reason == reason
