@@ -17,7 +17,7 @@ from services.gateway.store import messages as store
 from shared.batching import Batcher, Full
 from shared.bus.outbox import Outbox, Unit
 from shared.clock import Clock
-from shared.content import TYPES, content_of, unfilled_faults
+from shared.content import LONGEST_TEXT, TYPES, content_of, unfilled_faults
 from shared.errors import FieldError, Rejected
 from shared.events.values import Content
 from shared.ids import MessageId, TenantId, new_id
@@ -119,8 +119,9 @@ async def store_in(unit: Unit, messages: Sequence[Message]) -> None:
 
 def rejected(faults: Sequence[FieldError]) -> Rejected:
     """The answer to a message with faults."""
-    count = "1 field is" if len(faults) == 1 else f"{len(faults)} fields are"
-    return Rejected("request.invalid", f"{count} wrong; see errors.", errors=faults)
+    first = f"{faults[0].pointer or 'The message'} {faults[0].detail}"
+    more = f"; {len(faults) - 1} more in errors" if len(faults) > 1 else ""
+    return Rejected("request.invalid", f"{first}{more}.", errors=faults)
 
 
 def _recipient(to: str | NamedTo, contact: Contact | None) -> str | FieldError:
@@ -136,7 +137,7 @@ def _recipient(to: str | NamedTo, contact: Contact | None) -> str | FieldError:
 
 def _said_by(body: SendMessage, known: Known) -> Content | list[FieldError]:
     """What a body without `template_id` says, or what is wrong with that."""
-    if body.text is not None and body.is_plain_text:  # as most do
+    if body.text is not None and body.is_plain_text and len(body.text.body) <= LONGEST_TEXT:  # as most do
         return {"type": "text", "text": body.text.model_dump(mode="json", exclude_none=True)}
     content = content_of(body.type, body)
     faults = content if isinstance(content, list) else []

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiohttp
 
@@ -28,8 +27,7 @@ from shared.telemetry.tracing import Tracing
 PROBE_WAIT: Final = timedelta(seconds=PROBE_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """An attempt that is to be made."""
 
     event: MessageReleased

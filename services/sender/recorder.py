@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -32,8 +31,7 @@ GATHER_SECONDS: Final = 0.01
 one for ten. A message alone is written down at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """An attempt of this process that has ended, and what its outcome means for others: `pause` its number, `rest` its template."""
 
     settled: Settled

@@ -5,6 +5,7 @@ Which of both it is shows in the first byte, so readers take either at any time.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,17 @@ LONG_BYTES: Final = 2_048
 LONGEST_BYTES: Final = 64 * 1_048_576
 """What a body may claim to hold; one event is far below, so anything more is an attack or rubbish."""
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+
+
+class _Zstd(threading.local):
+    """zstd with its working memory, which belongs to one thread: to make that anew takes longer than most bodies do."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=1).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstd: Final = _Zstd()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ def decode(subject: str, body: bytes) -> Sequence[Event]:
 
 def packed(text: bytes) -> bytes:
     """JSON as it goes over the bus."""
-    return text if len(text) < LONG_BYTES else zstandard.compress(text, 1)
+    return text if len(text) < LONG_BYTES else _zstd.compress(text)
 
 
 def unpacked(body: bytes) -> bytes:
@@ -89,6 +101,6 @@ def unpacked(body: bytes) -> bytes:
     try:
         if not 0 <= zstandard.frame_content_size(body) <= LONGEST_BYTES:
             raise ValueError("a zstd frame without its length, or of an absurd one")
-        return zstandard.decompress(body)
+        return _zstd.decompress(body)
     except zstandard.ZstdError as error:
         raise ValueError("broken zstd") from error

@@ -58,10 +58,11 @@ def has(timeline: str, status: Status) -> bool:
 def hides_sent(timeline: str, name: str) -> bool:
     """True where this entry, a `sent` in whole seconds as the provider tells them, would not be shown beside the timeline's: one of
     that second or before is there."""
-    second = name[: len(_WHOLE_SECOND) - 1]
-    return len(name) == len(_WHOLE_SECOND) and any(
-        line.startswith(_SENT) and line[: len(second)] <= second for line in timeline.splitlines()
-    )
+    second = name[len(_SENT) : len(_WHOLE_SECOND) - 1]
+    if len(name) != len(_WHOLE_SECOND):
+        return False
+    _, *sent = f"\n{timeline}".split(f"\n{_SENT}")
+    return bool(sent) and min(sent)[: len(second)] <= second
 
 
 _SENT: Final = f"{Status.SENT} "
@@ -124,6 +125,11 @@ def readable(entries: Iterable[Entry]) -> list[Entry]:
         before = shown[-1].at if shown else entry.at
         shown.append(entry._replace(at=before) if timedelta() < before - entry.at < _SECOND else entry)
     return shown
+
+
+def could_leave(status: Status, not_before: datetime | None, now: datetime) -> bool:
+    """True where a message has not left although its time has come."""
+    return RANKS[status] <= RANKS[Status.QUEUED] and (not_before is None or not_before <= now)
 
 
 def waiting(status: Status, entries: Sequence[Entry]) -> tuple[str, datetime | None] | None:

@@ -46,7 +46,6 @@ async def tell_reports(
         key = row["tenant_id"], row["id"]
         of_message = reports.get((*key, row["number_id"]), ())
         changes = [change_of(report) for report in of_message]
-        causes = dict(zip(reversed(changes), reversed(of_message), strict=True))
         before = messages.state_of(row)
         state, new = told(before, changes)
         if state != before:
@@ -55,7 +54,7 @@ async def tell_reports(
         counted = set() if row["run_id"] is None else first_of(before.timeline, new)
         news = [change for change in new if change.status is not Status.SENT or before.status is Status.UNKNOWN]
         for change in news:
-            event = _status_changed(key, change, causes[change], row["traceparent"], tracing)
+            event = _status_changed(key, change, of_message[changes.index(change)], row["traceparent"], tracing)
             unit.emit(event)
             if change in counted:
                 unit.emit(_run_reported(event, row["run_id"]))

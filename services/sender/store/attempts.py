@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -44,8 +43,7 @@ class Head(NamedTuple):
     released_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """An attempt and how it ended. `retry_at` is set where it is made again; `gate` says what else must wait."""
 
     head: Head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -163,6 +164,25 @@ def test_a_body_that_is_broken_is_malformed_for_ever(broken: bytes) -> None:
     with pytest.raises(Permanent) as raised:
         decode("message.canceled.v1", broken)
     assert raised.value.code == "event.malformed"
+
+
+def test_a_broken_body_does_not_spoil_the_next() -> None:
+    text = b"[" + b" " * LONG_BYTES + b"]"
+    body = packed(text)
+    for end in range(5, len(body)):
+        with pytest.raises(ValueError, match="zstd"):
+            unpacked(body[:end])
+        assert unpacked(packed(text)) == text
+
+
+def test_threads_pack_side_by_side() -> None:
+    texts = [bytes([65 + n]) * (LONG_BYTES * 50) for n in range(8)]
+
+    def there_and_back(text: bytes) -> bool:
+        return all(unpacked(packed(text)) == text for _ in range(200))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(there_and_back, texts))
 
 
 def test_a_body_that_claims_an_absurd_length_is_not_unpacked() -> None:
