@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from services.scheduler.domain.recurrence import LARGEST_COUNT, LONGEST
@@ -31,6 +31,8 @@ def _storable(moment: datetime) -> datetime:
     return moment
 
 
+LocalTime = Annotated[datetime, WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?$"})]
+"""What a clock on the wall shows; `date-time` of JSON Schema has an offset."""
 When = Annotated[datetime, AfterValidator(_storable)]
 """A time with an offset, which is a moment, or without one: what clocks show in a time zone that is named beside it."""
 
@@ -150,7 +152,7 @@ class FireTime(Model):
     """An occurrence. In the recipients' own time `local_time` is what their clocks show, and `at` when the first of them does."""
 
     at: AwareDatetime
-    local_time: datetime | None = Field(None, description="Without offset.")
+    local_time: LocalTime | None = Field(None, description="Without offset.")
 
 
 class FireTimes(Model):
