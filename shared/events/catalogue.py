@@ -208,8 +208,6 @@ class MessageStatusChanged(Event, name="message.status_changed", version=1, owne
     """The provider's time, whole seconds."""
     error_code: str | None = None
     error_detail: str | None = None
-    pricing: Content | None = None
-    """As the provider wrote it: `category`, `type`, `billable`, `pricing_model`."""
 
 
 class MessageConfirmed(Event, name="message.confirmed", version=1, owner="gateway"):

@@ -54,7 +54,7 @@ async def tell_reports(
         counted = set() if row["run_id"] is None else first_of(before.timeline, new)
         news = [change for change in new if change.status is not Status.SENT or before.status is Status.UNKNOWN]
         for change in news:
-            event = _status_changed(key, change, of_message[changes.index(change)], row["traceparent"], tracing)
+            event = _status_changed(key, change, row["traceparent"], tracing)
             unit.emit(event)
             if change in counted:
                 unit.emit(_run_reported(event, row["run_id"]))
@@ -104,9 +104,7 @@ def _facts(
     return facts
 
 
-def _status_changed(
-    key: Key, change: Change, report: Report, traceparent: str | None, tracing: Tracing
-) -> MessageStatusChanged:
+def _status_changed(key: Key, change: Change, traceparent: str | None, tracing: Tracing) -> MessageStatusChanged:
     """The event, in the message's own trace: where that is recorded, the webhook is one span of it."""
     tenant_id, message_id = key
     if is_sampled(traceparent):
@@ -114,7 +112,6 @@ def _status_changed(
             span.set(message_id=message_id, status=change.status.value)
             traceparent = span.traceparent
     assert change.wamid is not None
-    pricing = report.raw.get("pricing")
     return MessageStatusChanged(
         tenant_id=tenant_id,
         traceparent=traceparent,
@@ -125,7 +122,6 @@ def _status_changed(
         status_at=change.at,
         error_code=change.code,
         error_detail=change.detail,
-        pricing=storable(pricing) if isinstance(pricing, dict) else None,
     )
 
 

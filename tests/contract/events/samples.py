@@ -104,7 +104,6 @@ _VALUES: Final[dict[str, Any]] = {
     "metadata": {"campaign": "spring"},
     "until": MOMENT + timedelta(hours=9),
     "error_detail": "Message undeliverable",
-    "pricing": {"billable": True, "pricing_model": "PMP", "type": "regular", "category": "marketing"},
     "user_id": "US.13491208655302741918",
     "username": "ada.lovelace",
     "group_id": "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0",

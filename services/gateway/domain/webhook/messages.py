@@ -149,10 +149,11 @@ def items_of(value: Mapping[str, Any], key: str, reading: Reading) -> Sequence[A
 
 
 def _head(message: Any, reading: Reading) -> _Head | None:
-    fault = fault_of_head(message)
-    name, told_at = (identifier(message.get("id")), moment(message.get("timestamp"))) if fault is None else (None, None)
+    name = told_at = None
+    if isinstance(message, dict) and not too_deep(message):
+        name, told_at = identifier(message.get("id")), moment(message.get("timestamp"))
     if name is None or told_at is None:
-        reading.missed.add(fault or "no id")
+        reading.missed.add(fault_of_head(message, "no id"))
         return None
     return _Head(name, told_at, message)
 

@@ -56,11 +56,11 @@ def fault_of(item: Any) -> str | None:
     return "nested too deep" if too_deep(item) else None
 
 
-def fault_of_head(item: Any) -> str | None:
-    """The same of one that has an id and a time."""
+def fault_of_head(item: Any, otherwise: str) -> str:
+    """Why an item that should have an id and a time could not be read; `otherwise` where it has both."""
     fault = fault_of(item)
     if fault is not None:
         return fault
     if identifier(item.get("id")) is None:
         return "no id"
-    return "no timestamp" if moment(item.get("timestamp")) is None else None
+    return "no timestamp" if moment(item.get("timestamp")) is None else otherwise

@@ -12,7 +12,7 @@ from services.gateway.domain.webhook.origin import STATUSES, Origin
 from services.gateway.domain.webhook.parts import FieldChange, Reading
 from services.gateway.domain.webhook.people import People
 from services.gateway.domain.webhook.report import Report, faults_of
-from services.gateway.domain.webhook.values import identifier, moment, phone, user_id, word
+from services.gateway.domain.webhook.values import identifier, moment, phone, too_deep, user_id, word
 from shared.events.values import DeliveryStatus
 from shared.ids import MessageId
 
@@ -32,13 +32,12 @@ _ATTEMPT_DIGITS: Final = 6
 
 def read_status(status: Any, phone_number_id: str, origin: Origin, people: People, reading: Reading) -> None:
     """One item of `statuses`. One of something else than a message, or in a word that nobody knows yet, is kept as it is."""
-    if (fault := fault_of_head(status)) is not None:
-        reading.missed.add(fault)
-        return
-    wamid, at, told = identifier(status.get("id")), moment(status.get("timestamp")), status.get("status")
+    wamid = at = told = None
+    if isinstance(status, dict) and not too_deep(status):
+        wamid, at, told = identifier(status.get("id")), moment(status.get("timestamp")), status.get("status")
     kind = _STATUSES.get(told) if isinstance(told, str) else None
     if wamid is None or at is None or (kind is None and word(told) is None):
-        reading.missed.add("no status")
+        reading.missed.add(fault_of_head(status, "no status"))
         return
     if kind is None or status.get("type") in _OTHERS:
         contact = people.contact(phone(status.get("recipient_id")), user_id(status.get("recipient_user_id")))
