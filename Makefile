@@ -58,9 +58,10 @@ docs: setup ## write the generated files anew: API documents, event schemas, set
 	@$(PY) -m local.generate
 
 lock: setup ## resolve the dependencies of pyproject.toml anew into requirements/*.lock
-	$(UV_COMPILE) --group local --group dev --group bench -o requirements/dev.lock
+	$(UV_COMPILE) --extra nlp --group local --group dev --group bench -o requirements/dev.lock
 	$(UV_COMPILE) --group local -c requirements/dev.lock -o requirements/local.lock
 	$(UV_COMPILE) -c requirements/dev.lock -o requirements/runtime.lock
+	$(UV_COMPILE) --extra nlp -c requirements/dev.lock -o requirements/nlp.lock
 
 bench: setup ## measure on this machine, into bench/results/; BENCH="chaos" chooses
 	@$(PY) -m bench $(BENCH)
