@@ -15,7 +15,23 @@ from typing import Any, Final
 
 import uvloop
 
-from bench import campaign, ceiling, chaos, comparison, intake, isolation, obedience, pipeline, release, stalled, users
+from bench import (
+    campaign,
+    ceiling,
+    chaos,
+    comparison,
+    imports,
+    intake,
+    isolation,
+    obedience,
+    parse,
+    pipeline,
+    reading,
+    release,
+    search,
+    stalled,
+    users,
+)
 from bench.report import surroundings, table, write
 from bench.rig import ROOT, Rig, running_rig
 from bench.scenario import Report, Scale, Scenario
@@ -32,6 +48,10 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     intake.SCENARIO,
     campaign.SCENARIO,
     chaos.SCENARIO,
+    reading.SCENARIO,
+    imports.SCENARIO,
+    search.SCENARIO,
+    parse.SCENARIO,
 )
 USUAL: Final = ("pipeline", "ceiling", "comparison", "stalled", "isolation", "obedience", "release", "users", "intake")
 """Without names: all but campaign and chaos, some fifteen minutes. `all` is every one of them."""

@@ -27,6 +27,7 @@ from services.gateway.routes import archive, callbacks, campaigns
 from services.gateway.routes.contact_imports import ContactImportRoutes
 from services.gateway.routes.contacts import ContactRoutes
 from services.gateway.routes.drafts import DraftRoutes
+from services.gateway.routes.erasures import ErasureRoutes
 from services.gateway.routes.events import EventRoutes
 from services.gateway.routes.groups import GroupRoutes
 from services.gateway.routes.media import MediaRoutes
@@ -98,7 +99,8 @@ def openapi() -> dict[str, Any]:
         ScheduleRoutes(door, nothing).routes(),
         campaigns.routes(door),
         callbacks.routes(door),
-        archive.routes(door),
+        archive.routes(door, nothing),
+        ErasureRoutes(nothing, nothing, nothing).routes(),
         EventRoutes(nothing, nothing, nothing).routes(),
         WebhookRoutes(nothing, nothing).routes(),
         QuarantineRoutes(nothing, nothing, nothing).routes(),

@@ -58,6 +58,14 @@ class BusSettings(Group):
     )
 
 
+class ReplicaSettings(Group):
+    url: str = Field(
+        "",
+        pattern=r"^(postgres(ql)?://.+)?$",
+        description="A replica of the database, without user and password, for reads that may be a moment behind; empty: none.",
+    )
+
+
 class RedisSettings(Group):
     url: str = Field("redis://127.0.0.1:6379/0", pattern=r"^(rediss?|unix)://", description="Redis or Valkey.")
 
@@ -155,6 +163,7 @@ SHARED_GROUPS: Final[Mapping[str, type[Group]]] = {
     "telemetry": TelemetrySettings,
     "bus": BusSettings,
     "db": DatabaseSettings,
+    "db_replica": ReplicaSettings,
     "redis": RedisSettings,
     "http": HttpSettings,
     "security": SecuritySettings,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
+
+from aiohttp import ClientSession
 
 from services.gateway.accept import Acceptance
 from services.gateway.client_rate import ClientRate
@@ -14,12 +17,14 @@ from services.gateway.contact_import import Imports
 from services.gateway.contents import ContentDirectory
 from services.gateway.domain.media_url import MediaUrls
 from services.gateway.domain.origins import Origins
+from services.gateway.erase import Erasures, InnerServices, digest_key
+from services.gateway.erasing import OwnParts
 from services.gateway.forward import Door
 from services.gateway.graph.access import GraphAuthenticator
 from services.gateway.graph.client import GraphClient
 from services.gateway.graph.front_door import front_door
 from services.gateway.groups import Groups
-from services.gateway.jobs import import_job, jobs, media_job, reader_job, template_job
+from services.gateway.jobs import erase_job, import_job, jobs, media_job, reader_job, template_job
 from services.gateway.live.access import LiveAuthenticator, Tickets
 from services.gateway.live.hub import BLOCK_SECONDS, Hub
 from services.gateway.live.streams import Streams
@@ -32,6 +37,7 @@ from services.gateway.routes import archive, callbacks, campaigns
 from services.gateway.routes.contact_imports import ContactImportRoutes
 from services.gateway.routes.contacts import ContactRoutes
 from services.gateway.routes.drafts import DraftRoutes
+from services.gateway.routes.erasures import ErasureRoutes
 from services.gateway.routes.events import EventRoutes
 from services.gateway.routes.groups import GroupRoutes
 from services.gateway.routes.media import MediaRoutes
@@ -48,6 +54,7 @@ from services.gateway.routes.webhooks import WebhookRoutes
 from services.gateway.settings import Settings
 from services.gateway.template_sync import TemplateSync
 from services.gateway.templates import TemplateDirectory
+from services.gateway.tenant_settings import time_zone_of
 from services.gateway.tenants import Authenticator
 from services.gateway.updates import Updates, Watch
 from services.gateway.webhooks.inbound_rate import InboundRate
@@ -73,6 +80,7 @@ from shared.run import Component
 from shared.telemetry.tracing import Tracing
 
 TITLE: Final = "Chasqui"
+ARCHIVE_CONNECTIONS: Final = 1_024
 VERSION: Final = "0.1.0"
 DESCRIPTION: Final = (
     "WhatsApp messages: accepted, scheduled, sent within every limit, received, archived, searchable.\n\n"
@@ -126,8 +134,11 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     importer = import_job(imports)
     template_reader = template_job(TemplateSync(pool, outbox, session, sealer, connections.origins, clock))
 
-    def door(service: str, url: str) -> Door:
-        return Door(session, service, url, settings.security.internal_token.get_secret_value())
+    def door(service: str, url: str, by: ClientSession = session) -> Door:
+        return Door(by, service, url, settings.security.internal_token.get_secret_value())
+
+    # Of its readers many stay: those who follow an import, or download a file.
+    archive_session = await stack.enter_async_context(open_client(limit=ARCHIVE_CONNECTIONS))
 
     scheduler = door("scheduler", settings.gateway.scheduler_url)
     graph = GraphClient(pool, session, sealer, connections.origins, limiter)
@@ -137,6 +148,13 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     file_graph = GraphClient(pool, file_session, sealer, connections.origins, limiter)
     fetcher = Fetcher(outbox, media, file_graph, updates, clock)
     keys = Authenticator(pool, clock)
+    own = OwnParts(groups, media, redis)
+    urls = settings.gateway.inner_urls
+    others = InnerServices(session, urls, settings.security.internal_token.get_secret_value())
+    erasures = Erasures(
+        outbox, pool, sealer, digest_key(settings.security.master_key.get_secret_value()), own, own.all(), others
+    )
+    eraser = erase_job(erasures)
 
     routes = public_routes(
         MessageRoutes(acceptance, lookups, outbox, pool, clock).routes(),
@@ -153,7 +171,8 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         ScheduleRoutes(scheduler, ClientRate(limiter, "schedules", settings.gateway.schedules_per_minute)).routes(),
         campaigns.routes(scheduler),
         callbacks.routes(door("sender", settings.gateway.sender_url)),
-        archive.routes(door("archive", settings.gateway.archive_url)),
+        archive.routes(door("archive", settings.gateway.archive_url, archive_session), partial(time_zone_of, pool)),
+        ErasureRoutes(erasures, door("archive", settings.gateway.archive_url), eraser.wake).routes(),
         EventRoutes(hub, tickets, clock).routes(),
         WebhookRoutes(intake, pool).routes(),
         QuarantineRoutes(outbox, pool, reader.wake).routes(),
@@ -212,6 +231,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         template_reader,
         *fetcher.workers,
         media_job(media),
+        eraser,
         *jobs(pool),
         outbox,
     ]

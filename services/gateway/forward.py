@@ -2,37 +2,73 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import aiohttp
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 
 from shared.errors import Rejected
+from shared.http.codes import Code
 from shared.http.internal import CLIENT_HEADER, TENANT_HEADER
-from shared.http.requests import read_body, read_idempotency_key
+from shared.http.requests import BODY_SECONDS, read_body, read_idempotency_key
 from shared.http.routes import CLIENT_ID, REQUEST_ID, ROUTE, TENANT_ID
 from shared.telemetry.tracing import current_traceparent
 
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS: Final = 2.0
+PLACE_SECONDS: Final = 10.0
 SILENT_SECONDS: Final = 30.0
 """Longest wait for a part of an answer; how long all of it takes is its reader's business."""
 
+FILE_SECONDS: Final = 900.0
+"""Longest wait for the answer to a file, which may be on its way all that time."""
+
 _CHUNK: Final = 65_536
-_PASSED_IN: Final = ("Content-Type", "Idempotency-Key", "Accept")
+_PASSED_IN: Final = (
+    "Content-Type",
+    "Idempotency-Key",
+    "Accept",
+    "If-None-Match",
+    "If-Range",
+    "Range",
+    "Last-Event-ID",
+    "Upload-Offset",
+    "Upload-Complete",
+)
 _PASSED_OUT: Final = (
     "Content-Type",
     "Content-Disposition",
+    "Content-Range",
+    "Content-Security-Policy",
+    "Cross-Origin-Resource-Policy",
+    "Referrer-Policy",
+    "Accept-Ranges",
     "Cache-Control",
     "ETag",
     "Location",
     "Retry-After",
     "Idempotent-Replayed",
+    "X-Content-Type-Options",
+    "Upload-Offset",
+    "Upload-Length",
+    "X-Accel-Buffering",
 )
 _BROKEN: Final = (TimeoutError, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
+
+
+class _BodyBroke(Exception):
+    """The caller's body broke off, or came too slowly."""
+
+
+class _CallerLeft(Exception):
+    """The caller closed the connection before the answer had ended: aiohttp says so as it says that the service did."""
 
 
 class Door:
@@ -59,12 +95,48 @@ class Door:
                 headers=self._headers(request),
                 allow_redirects=False,
                 skip_auto_headers=("Content-Type",),
-                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS),
+                timeout=_timeout(SILENT_SECONDS),
             ) as answer:
                 if answer.status == 401:  # not the tenant's key is wrong, but our token
                     log.error("door.refused", service=self._service)
                     raise self._unavailable()
                 return await _streamed(request, answer)
+        except _CallerLeft:
+            raise ConnectionResetError from None
+        except _BROKEN:
+            raise self._unavailable() from None
+
+    async def pass_through(self, request: web.Request, headers: Mapping[str, str] | None = None) -> web.StreamResponse:
+        """Pass on a request whose body is a file: as it comes, never whole in memory, at the pace of whoever is slower. What the
+        body may be, and how long it may take, the service says; `headers` go along.
+
+        Raises `Rejected`: 413 where the body is announced beyond the route's limit, 503 where the service is away.
+        """
+        limit = request[ROUTE].body_limit_bytes
+        if (request.content_length or 0) > limit:
+            raise Rejected(Code.BODY_TOO_LARGE, f"The body is over this path's limit of {limit} bytes.", status=413)
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Rejected(Code.MEDIA_TYPE_UNSUPPORTED, "Send the file without Content-Encoding.", status=415)
+        read_idempotency_key(request)
+        length = {"Content-Length": str(request.content_length)} if request.content_length is not None else {}
+        try:
+            async with self._session.request(
+                request.method,
+                f"{self._url}{request.rel_url.raw_path_qs}",
+                data=_body(request) if request.can_read_body else None,
+                headers={**self._headers(request), **length, **(headers or {})},
+                allow_redirects=False,
+                skip_auto_headers=("Content-Type",),
+                timeout=_timeout(FILE_SECONDS),
+            ) as answer:
+                if answer.status == 401:
+                    log.error("door.refused", service=self._service)
+                    raise self._unavailable()
+                return await _streamed(request, answer)
+        except _CallerLeft:
+            raise ConnectionResetError from None
+        except _BodyBroke:
+            raise Rejected(Code.REQUEST_INCOMPLETE, Code.REQUEST_INCOMPLETE.sentence, status=400) from None
         except _BROKEN:
             raise self._unavailable() from None
 
@@ -80,7 +152,7 @@ class Door:
                 data=None if document is None else orjson.dumps(document),
                 headers=headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS),
+                timeout=_timeout(SILENT_SECONDS),
             ) as answer:
                 if answer.status == 401:
                     log.error("door.refused", service=self._service)
@@ -112,14 +184,46 @@ class Door:
         )
 
 
+async def _body(request: web.Request) -> AsyncIterator[bytes]:
+    """The body as it comes; a caller who sends nothing for too long is given up."""
+    while True:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                part = await request.content.readany()
+        except (TimeoutError, RequestPayloadError, aiohttp.ClientPayloadError, ConnectionError) as error:
+            raise _BodyBroke from error
+        if not part:
+            return
+        yield part
+
+
 async def _streamed(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    """A small answer in one piece, any other as it comes."""
+    """A small answer in one piece, any other as it comes: events too, each at once. Of a length that is told, it is told on."""
     passed_out = {name: answer.headers[name] for name in _PASSED_OUT if name in answer.headers}
-    if answer.content_length is not None and answer.content_length <= _CHUNK:
+    if answer.status == 304 or (answer.content_length is not None and answer.content_length <= _CHUNK):
         return web.Response(status=answer.status, headers=passed_out, body=await answer.read())
     response = web.StreamResponse(status=answer.status, headers=passed_out)
-    await response.prepare(request)
+    response.content_length = answer.content_length
+    with _leaving():
+        await response.prepare(request)
+    if request.method == "HEAD":  # what it would be is known; the connection goes with what is left of it
+        return response
     async for chunk in answer.content.iter_chunked(_CHUNK):
-        await response.write(chunk)
-    await response.write_eof()
+        with _leaving():
+            await response.write(chunk)
+    with _leaving():
+        await response.write_eof()
     return response
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionError as error:
+        raise _CallerLeft from error
+
+
+def _timeout(silent_seconds: float) -> aiohttp.ClientTimeout:
+    """Also for a free connection nobody waits longer than `PLACE_SECONDS`."""
+    return aiohttp.ClientTimeout(connect=PLACE_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=silent_seconds)

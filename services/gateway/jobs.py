@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from services.gateway.contact_import import Imports
+from services.gateway.erase import Erasures
 from services.gateway.media import Media
 from services.gateway.store import contact_imports, graph_ids, news, pruning
 from services.gateway.template_sync import TemplateSync
@@ -19,6 +20,7 @@ READ_SECONDS: Final = 1.0
 TEMPLATE_SECONDS: Final = 15.0
 """Between two looks for an account whose templates are due to be read."""
 LEFTOVER_SECONDS: Final = 30.0
+ERASE_SECONDS: Final = 2.0
 PRUNE_SECONDS: Final = 3_600.0
 PRUNE_LIMIT: Final = 5_000
 """Rows that one statement forgets; where there are more, the next follows at once."""
@@ -49,6 +51,11 @@ def import_job(imports: Imports) -> Every:
 def media_job(media: Media) -> Every:
     """Removes the objects of files that are gone."""
     return Every("gateway.remove_leftovers", LEFTOVER_SECONDS, media.remove_leftovers)
+
+
+def erase_job(erasures: Erasures) -> Every:
+    """Goes on with erasures, to be woken when one was asked for."""
+    return Every("gateway.erase", ERASE_SECONDS, erasures.work)
 
 
 def jobs(pool: Pool) -> list[Every]:

@@ -50,6 +50,11 @@ class GatewaySettings(Group):
         "A sandbox on this machine is `http://127.0.0.1:*`.",
     )
 
+    @property
+    def inner_urls(self) -> dict[str, str]:
+        """The others' base URLs, by service."""
+        return {"archive": self.archive_url, "scheduler": self.scheduler_url, "sender": self.sender_url}
+
 
 class Settings(ServiceSettings):
     http: HttpSettings = Field(default_factory=HttpSettings)

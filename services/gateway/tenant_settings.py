@@ -6,6 +6,7 @@ from services.gateway.domain.tenant_settings import TenantSettings, faults
 from services.gateway.payloads.settings import ChangeSettings
 from services.gateway.store import settings as store
 from shared.bus.outbox import Unit
+from shared.db.pool import Pool
 from shared.errors import Rejected
 from shared.events.catalogue import TenantChanged
 from shared.ids import TenantId
@@ -37,3 +38,8 @@ async def change(unit: Unit, tenant_id: TenantId, body: ChangeSettings) -> Tenan
         )
     )
     return after
+
+
+async def time_zone_of(pool: Pool, tenant_id: TenantId) -> str:
+    """The tenant's own zone."""
+    return (await store.find(pool, tenant_id)).time_zone

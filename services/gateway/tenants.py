@@ -25,19 +25,28 @@ from shared.db.pool import Connection, Pool, open_pool
 from shared.errors import Rejected
 from shared.http.routes import CLIENT_ID, TENANT_ID
 from shared.ids import TenantId, new_id
+from shared.unavailable import is_unavailable
 
 FRESH_SECONDS: Final = 5.0
 """A revoked key opens nothing after this long."""
+RENEWED_SECONDS: Final = 4.0
+"""From then on the first one who shows a key reads it again, while the others still go by what is known."""
 CACHE_KEYS: Final = 10_000
 
 
+class _AbandonedError(Exception):
+    """Whoever was reading a key was cancelled; those who waited for it read it themselves."""
+
+
 class Authenticator:
-    """Tells the tenant from `Authorization: Bearer chq_…`. Known keys are remembered for five seconds; unknown ones never are."""
+    """Tells the tenant from `Authorization: Bearer chq_…`. Known keys are remembered for five seconds; unknown ones never are. Of
+    those who show the same key at once one reads it for all: the database is asked once, however many come in."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
         self._known: OrderedDict[bytes, tuple[float, TenantId]] = OrderedDict()
+        self._readings: dict[bytes, asyncio.Future[TenantId | None]] = {}
 
     async def __call__(self, request: web.Request) -> None:
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
@@ -51,12 +60,46 @@ class Authenticator:
 
     async def tenant_of(self, key: ApiKey) -> TenantId | None:
         """The tenant whose door the key opens; None where it opens none."""
+        while True:
+            known, age = self._remembered(key)
+            if known is not None and age < RENEWED_SECONDS:
+                return known
+            reading = self._readings.get(key.digest)
+            try:
+                if reading is None:
+                    return await self._read(key)
+                return known if known is not None else await asyncio.shield(reading)  # one who waits may be cancelled alone
+            except _AbandonedError:
+                continue
+            except Exception as error:
+                if known is None or not is_unavailable(error):
+                    raise
+                return known
+
+    def _remembered(self, key: ApiKey) -> tuple[TenantId | None, float]:
+        """What may still be gone by, and how old it is in seconds."""
+        read_at, tenant_id = self._known.get(key.digest, (-FRESH_SECONDS, None))
+        age = self._clock.monotonic() - read_at
+        return (tenant_id if age < FRESH_SECONDS else None), age
+
+    async def _read(self, key: ApiKey) -> TenantId | None:
+        reading = self._readings[key.digest] = asyncio.get_running_loop().create_future()
+        try:
+            found = await self._find(key)
+            reading.set_result(found)
+            return found
+        except BaseException as error:  # canceled too: those who wait with it must hear of it
+            reading.set_exception(error if isinstance(error, Exception) else _AbandonedError())
+            reading.exception()  # perhaps nobody waits for it, which is no reason to complain
+            raise
+        finally:
+            del self._readings[key.digest]
+
+    async def _find(self, key: ApiKey) -> TenantId | None:
         now = self._clock.monotonic()
-        known = self._known.get(key.digest)
-        if known is not None and now - known[0] < FRESH_SECONDS:
-            return known[1]
         row = await store.find_key(self._pool, key.key_id)
         if row is None or not matches(key, row["digest"]):
+            self._known.pop(key.digest, None)
             return None
         tenant_id = TenantId(row["tenant_id"])
         self._known[key.digest] = (now, tenant_id)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from services.scheduler.consumers import SUBSCRIPTIONS, subscribers
+from services.scheduler.erase import OwnParts
 from services.scheduler.jobs import jobs, plan_job, release_job
 from services.scheduler.routes import gates
 from services.scheduler.routes.campaigns import CampaignRoutes
@@ -15,6 +16,7 @@ from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox
 from shared.clock import SystemClock
 from shared.db.pool import check, open_pool
+from shared.erasure import steps
 from shared.http.internal import internal
 from shared.http.routes import Access
 from shared.http.server import HttpServer
@@ -36,6 +38,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
             *gates.routes(pool),
             *ScheduleRoutes(outbox, pool, clock, plan.wake).routes(),
             *CampaignRoutes(outbox, pool, clock).routes(),
+            steps.route(outbox, OwnParts(clock).all()),
         ),
         host=settings.scheduler.host,
         port=settings.scheduler.port,

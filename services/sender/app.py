@@ -18,6 +18,7 @@ from services.sender.conclude import Conclusions
 from services.sender.consumers import SUBSCRIPTIONS, subscribers
 from services.sender.deliver import Delivery
 from services.sender.domain.retry import RetryPolicy
+from services.sender.erase import PARTS
 from services.sender.health import Health
 from services.sender.jobs import jobs
 from services.sender.journal import Journal
@@ -35,6 +36,7 @@ from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox
 from shared.clock import SystemClock
 from shared.db.pool import check, open_pool
+from shared.erasure import steps
 from shared.http.client import open_client
 from shared.http.internal import internal
 from shared.http.routes import Access
@@ -109,7 +111,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     )
     http = HttpServer(
         "sender",
-        (*OperatorRoutes(directory, health, limiter, calls).routes(), *callbacks.routes),
+        (*OperatorRoutes(directory, health, limiter, calls).routes(), *callbacks.routes, steps.route(outbox, PARTS)),
         host=settings.sender.host,
         port=settings.sender.port,
         authenticate={Access.INTERNAL: internal(settings.security.internal_token)},

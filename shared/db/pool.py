@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -36,12 +36,22 @@ def service_url(settings: DatabaseSettings, service: str) -> str:
 
 
 @asynccontextmanager
-async def open_pool(settings: DatabaseSettings, service: str) -> AsyncIterator[Pool]:
-    """A pool as `chasqui_<service>`. Timeouts of statements, locks and idle transactions belong to the role (see `migrate`).
+async def open_pool(settings: DatabaseSettings, service: str, session: Mapping[str, str] | None = None) -> AsyncIterator[Pool]:
+    """A pool as `chasqui_<service>`. Timeouts of statements, locks and idle transactions belong to the role (see `migrate`), unless
+    `session` sets other ones, or more of the server's parameters, for all connections.
 
     Raises what asyncpg raises where the server cannot be reached or refuses the role.
     """
-    pool = await _BoundedPool(
+    async with opened(BoundedPool, settings, service, session) as pool:
+        yield pool
+
+
+@asynccontextmanager
+async def opened(
+    kind: type[BoundedPool], settings: DatabaseSettings, service: str, session: Mapping[str, str] | None, **rest: Any
+) -> AsyncIterator[Pool]:
+    """`open_pool` of a kind of pool, which takes `rest`."""
+    pool = await kind(
         service_url(settings, service),
         acquire_seconds=settings.acquire_seconds,
         min_size=min(settings.pool_min, settings.pool_max),
@@ -54,7 +64,8 @@ async def open_pool(settings: DatabaseSettings, service: str) -> AsyncIterator[P
         timeout=settings.acquire_seconds,
         max_inactive_connection_lifetime=300,
         reset=_keep_as_it_is,
-        server_settings={"application_name": f"chasqui {service}"},
+        server_settings={"application_name": f"chasqui {service}", **(session or {})},
+        **rest,
     )
     try:
         yield pool
@@ -62,7 +73,7 @@ async def open_pool(settings: DatabaseSettings, service: str) -> AsyncIterator[P
         await _close(pool)
 
 
-class _BoundedPool(Pool):
+class BoundedPool(Pool):
     """Waits for a free connection no longer than it is told; asyncpg's own `timeout` bounds connecting only."""
 
     def __init__(self, dsn: str, *, acquire_seconds: float, **rest: Any) -> None:

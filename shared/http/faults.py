@@ -65,7 +65,9 @@ _CODES: Final[dict[str, tuple[Code, str]]] = {
     "union_tag_not_found": (Code.FIELD_MISSING, "must have {discriminator}"),
 }
 
+_AS_JSON: Final = {"True": "true", "False": "false", "None": "null"}
 _LENGTHS: Final = frozenset({"too_short", "too_long"})
+_OF_LENGTH: Final = frozenset({Code.FIELD_TOO_SHORT, Code.FIELD_TOO_LONG})
 _NO_CONTAINER: Final = "Value"
 """What pydantic calls anything with a length that is no list, object, set or tuple: to us a secret text."""
 
@@ -142,7 +144,12 @@ def _explain(item: pydantic_core.ErrorDetails) -> tuple[str, str]:
         kind = f"string_{kind}"
     if kind in _CODES:
         code, sentence = _CODES[kind]
-        return code, sentence.format_map(item.get("ctx", {}))
+        context = item.get("ctx", {})
+        if code is Code.FIELD_CHOICE and (choice := context.get("expected")) in _AS_JSON:
+            return code, f"must be {_AS_JSON[choice]}"
+        if code in _OF_LENGTH and 1 in (context.get("min_length"), context.get("max_length")):
+            sentence = sentence.removesuffix("s")
+        return code, sentence.format_map(context)
     if "." in kind:  # a PydanticCustomError of ours: its type is the code, its text our own
         return kind, item["msg"]
     return Code.FIELD_FORMAT if "pars" in kind or "pattern" in kind else Code.FIELD_INVALID, "does not have the expected form"

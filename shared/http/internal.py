@@ -15,6 +15,8 @@ from shared.ids import TenantId, is_id
 TENANT_HEADER: Final = "X-Chasqui-Tenant"
 CLIENT_HEADER: Final = "X-Chasqui-Client"
 """The id of the API key that was shown to the gateway."""
+TIME_ZONE_HEADER: Final = "X-Chasqui-Time-Zone"
+"""The tenant's own zone, where the gateway adds it."""
 
 
 def internal(token: SecretStr) -> Authenticator:

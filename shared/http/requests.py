@@ -82,11 +82,11 @@ def read_query(request: web.Request, model: type[M]) -> M:
         if len(given) > 1 and not _is_list(model, name):
             faults.append(FieldError(pointer_to((name,)), Code.FIELD_REPEATED, "must be given once"))
     if faults:
-        raise _invalid(faults)
+        raise _invalid(faults, "The query")
     try:
         return model.model_validate(values, extra="forbid")
     except ValidationError as error:
-        raise _invalid(faults_of(error, values)) from None
+        raise _invalid(faults_of(error, values), "The query") from None
 
 
 def read_idempotency_key(request: web.Request) -> str | None:
@@ -172,8 +172,9 @@ def _rejection(error: ValidationError, data: bytes, pointer: str) -> Rejected:
     return _invalid(faults_of(error, from_json(data), pointer))
 
 
-def _invalid(faults: list[FieldError]) -> Rejected:
-    first = f"{faults[0].pointer or 'The body'} {faults[0].detail}"
+def _invalid(faults: list[FieldError], whole: str = "The body") -> Rejected:
+    """`whole` is what a fault without a pointer is of."""
+    first = f"{faults[0].pointer or whole} {faults[0].detail}".removesuffix(".")
     detail = f"{first}." if len(faults) == 1 else f"{first}; {len(faults) - 1} more in errors."
     return Rejected(Code.REQUEST_INVALID, detail, errors=faults)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final
@@ -92,6 +92,15 @@ class Route:
     def parameters(self) -> Mapping[str, str | None]:
         """Path parameters and their patterns."""
         return {match[1]: match[2] for match in _PARAMETER.finditer(self.path)}
+
+    def served_by(self, handler: Handler, access: Access = Access.TENANT) -> Route:
+        """The same operation with the one who serves it."""
+        return replace(self, handler=handler, access=access)
+
+
+async def unserved(request: web.Request) -> web.StreamResponse:
+    """The handler of operations that are declared in one place and served in another (`Route.served_by`)."""
+    raise NotImplementedError(request[ROUTE].template)
 
 
 @cache

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import itertools
 import os
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -93,6 +93,34 @@ class ObjectStore:
         except BaseError as error:
             raise ObjectsAway(type(error).__name__) from error
         return _parts(found)
+
+    def read_blocking(self, key: str, start: int, end: int) -> bytes:
+        """The bytes from `start` to before `end`, which must lie within the file: for processes without a loop. Raises as `get`."""
+        try:
+            return bytes(obstore.get_range(self._store, key, start=start, end=end))
+        except FileNotFoundError:
+            raise NoObject from None
+        except BaseError as error:
+            raise ObjectsAway(type(error).__name__) from error
+
+    def put_blocking(self, key: str, parts: Iterable[bytes]) -> Written:
+        """As `put`, for processes without a loop."""
+        digest, size = hashlib.sha256(), 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for part in parts:
+                digest.update(part)
+                size += len(part)
+                yield part
+
+        try:
+            obstore.put(self._store, key, counted(), chunk_size=PART_BYTES, max_concurrency=_UPLOADS_AT_ONCE)
+        except BaseError as error:
+            raise ObjectsAway(type(error).__name__) from error
+        if self._folder is not None:
+            _flush(self._folder, self._folder / key)
+        return Written(size, digest.hexdigest())
 
     async def delete(self, key: str) -> None:
         """Forget the file; one that is not there is fine. Raises `ObjectsAway`.

@@ -92,7 +92,7 @@ async def _tested(platform: Platform, key: str, document: dict[str, Any], folder
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    assert done.returncode == 0, done.stdout[-40_000:] + done.stderr[-2000:]
     tested = re.search(r"Tested: +(\d+)", done.stdout)
     assert tested is not None, done.stdout
     return int(tested[1])

@@ -52,6 +52,7 @@ def released(
     to: str = PHONE,
     tenant: TenantId = TENANT,
     number: NumberId = NUMBER,
+    content: dict[str, Any] | None = None,
 ) -> MessageReleased:
     return MessageReleased(
         tenant_id=tenant,
@@ -60,7 +61,7 @@ def released(
         attempt=attempt,
         number_id=number,
         to=to,
-        content=text(body),
+        content=content or text(body),
     )
 
 
@@ -90,17 +91,30 @@ def received(
     )
 
 
-def echoed(wamid: str, body: str = "from my phone", *, seconds: float = 0, to: str = PHONE, **more: Any) -> MessageEchoed:
+def echoed(
+    wamid: str,
+    body: str = "from my phone",
+    *,
+    seconds: float = 0,
+    to: str = PHONE,
+    content: dict[str, Any] | None = None,
+    **more: Any,
+) -> MessageEchoed:
     return MessageEchoed(
         tenant_id=TENANT,
         occurred_at=at(seconds),
         number_id=NUMBER,
         wamid=wamid,
         to=to,
-        content=text(body),
+        content=content or text(body),
         sent_at=at(seconds),
         **more,
     )
+
+
+def reaction(to: str, emoji: str | None) -> dict[str, Any]:
+    """The content of a reaction; None: without an emoji, as one that is taken back comes."""
+    return {"type": "reaction", "reaction": {"message_id": to} | ({} if emoji is None else {"emoji": emoji})}
 
 
 def edited(
@@ -126,12 +140,19 @@ def revoked(wamid: str, *, seconds: float = 90, number: NumberId = NUMBER) -> Me
     return MessageRevoked(tenant_id=TENANT, occurred_at=at(seconds + 1), number_id=number, wamid=wamid, revoked_at=at(seconds))
 
 
-def stored(wamid: str | None, media_id: str, *, file_name: str | None = None, number: NumberId | None = NUMBER) -> MediaStored:
+def stored(
+    wamid: str | None,
+    media_id: str,
+    *,
+    file_name: str | None = None,
+    number: NumberId | None = NUMBER,
+    object_key: str | None = None,
+) -> MediaStored:
     return MediaStored(
         tenant_id=TENANT,
         occurred_at=at(5),
         media_id=media_id,
-        object_key="key",
+        object_key=object_key or f"media/{TENANT}/{media_id}",
         mime_type="image/jpeg",
         size_bytes=1234,
         sha256="00",

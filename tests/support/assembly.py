@@ -153,7 +153,9 @@ def _settings(
         archive=services.archive.settings.Settings(
             bus=bus,
             db=database.settings_for("archive"),
+            redis=RedisSettings(url=redis_url),
             security=services.archive.settings.ArchiveSecuritySettings(internal_token=token),
+            objects=objects,
             archive=services.archive.settings.ArchiveSettings(host=HOST, port=ports["archive"]),
         ),
         sandbox=services.sandbox.settings.Settings(

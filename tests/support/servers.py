@@ -30,7 +30,13 @@ from local.valkey import Valkey
 from shared.db.migrate import migrate
 
 # The data is thrown away, so nothing need reach the disk.
-FAST: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+FAST: Final = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+    "shared_buffers": "128MB",
+}
 TEMPLATE: Final = "chasqui_template"
 VALKEY_DATABASES: Final = 64
 LOCKS: Final = ("template", "postgres", "valkey", "rabbitmq", "directory")

@@ -6,7 +6,7 @@ comes from outside: nothing about it is certain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
 UNKNOWN_TYPE: Final = "unknown"
@@ -21,6 +21,7 @@ _SPOKEN: Final = frozenset(
 """Keys whose strings people read; the others are ids, links and technical names."""
 _NAMED: Final = frozenset({"location", "template"})
 """Types whose own `name` people know."""
+_SPOKEN_IN_POLLS: Final = _SPOKEN | {"question", "name"}
 
 
 def type_of(content: Mapping[str, Any]) -> str:
@@ -39,7 +40,7 @@ def body_of(content: Mapping[str, Any]) -> str:
     lines = []
     if kind in _NAMED and isinstance(said, dict) and isinstance(said.get("name"), str):
         lines.append(said["name"])
-    lines.extend(_spoken(said))
+    lines.extend(_spoken(said, _SPOKEN_IN_POLLS if kind == "poll" else _SPOKEN))
     return without_nul("\n".join(line for line in lines if line))
 
 
@@ -61,14 +62,14 @@ def storable(value: Any) -> Any:
             return value
 
 
-def _spoken(value: Any) -> Iterator[str]:
+def _spoken(value: Any, keys: Container[str]) -> Iterator[str]:
     if isinstance(value, list):
         for inner in value:
-            yield from _spoken(inner)
+            yield from _spoken(inner, keys)
     elif isinstance(value, dict):
         for key, inner in value.items():
             if isinstance(inner, str):
-                if key in _SPOKEN:
+                if key in keys:
                     yield inner
             else:
-                yield from _spoken(inner)
+                yield from _spoken(inner, keys)

@@ -39,6 +39,9 @@ class Entry(NamedTuple):
     body: str
     content: dict[str, Any]
     is_unread: bool = False
+    author: str | None = None
+    """The address of who speaks, where more than two do."""
+    author_name: str | None = None
 
     @property
     def preview(self) -> str:
@@ -58,7 +61,7 @@ def outgoing_entry(entry_id: EntryId, event: MessageReleased) -> Entry:
         sent_at=_within_bounds(event.occurred_at),
         tenant_id=event.tenant_id,
         number_id=event.number_id,
-        contact_phone=without_nul(event.to),
+        contact_phone=peer_of(event),
         contact_name=None,
         direction=Direction.OUTGOING,
         message_id=event.message_id,
@@ -76,7 +79,7 @@ def incoming_entry(entry_id: EntryId, event: MessageReceived) -> Entry:
         sent_at=_within_bounds(moment_of(event.received_at, event.occurred_at)),
         tenant_id=event.tenant_id,
         number_id=event.number_id,
-        contact_phone=without_nul(event.sender if event.group_id is None else f"group:{event.group_id}"),
+        contact_phone=peer_of(event),
         contact_name=None if event.group_id is not None else without_nul(event.sender_name or "") or None,
         direction=Direction.INCOMING,
         message_id=None,
@@ -85,6 +88,8 @@ def incoming_entry(entry_id: EntryId, event: MessageReceived) -> Entry:
         body=body_of(event.content),
         content=event.content,
         is_unread=not event.is_history,
+        author=None if event.group_id is None else without_nul(event.sender),
+        author_name=None if event.group_id is None else without_nul(event.sender_name or "") or None,
     )
 
 
@@ -95,7 +100,7 @@ def echoed_entry(entry_id: EntryId, event: MessageEchoed) -> Entry:
         sent_at=_within_bounds(moment_of(event.sent_at, event.occurred_at)),
         tenant_id=event.tenant_id,
         number_id=event.number_id,
-        contact_phone=without_nul(event.to),
+        contact_phone=peer_of(event),
         contact_name=None,
         direction=Direction.OUTGOING,
         message_id=None,
@@ -104,6 +109,13 @@ def echoed_entry(entry_id: EntryId, event: MessageEchoed) -> Entry:
         body=body_of(event.content),
         content=event.content,
     )
+
+
+def peer_of(event: MessageReleased | MessageReceived | MessageEchoed) -> str:
+    """Whose conversation with the number it stands in: a person's address, or `group:` and the group's id."""
+    if isinstance(event, MessageReceived):
+        return without_nul(event.sender if event.group_id is None else f"group:{event.group_id}")
+    return without_nul(event.to)
 
 
 def moment_of(received_at: datetime, occurred_at: datetime) -> datetime:

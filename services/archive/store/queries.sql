@@ -4,8 +4,9 @@ SELECT ensure_month($1::timestamptz)
 
 -- name: record
 -- Takes progress ($1, one item per message) and entries ($2) as JSON arrays, because asyncpg takes three times as long over arrays of
--- PostgreSQL's. Adds the progress up, stores the entries whose key is new, and counts them in their conversations, which are made
--- where they are missing. Locks outgoing, incoming and conversations in this order, each in key order.
+-- PostgreSQL's. Adds the progress up, stores the entries whose key is new, each with what it is found by, and counts them in their
+-- conversations, which are made where they are missing, as are those who speak in groups. Returns the conversations that have new
+-- entries, and how many these are. Locks outgoing, incoming, conversations and participants in this order, each in key order.
 WITH told AS (
     SELECT fact->>0 AS message_id, fact->>1 AS tenant_id, (fact->>2)::integer AS height, fact->>3 AS status,
            (fact->>4)::timestamptz AS status_at, fact->>5 AS error_code, fact->>6 AS wamid, (fact->>7)::integer AS wamid_attempt,
@@ -15,7 +16,8 @@ WITH told AS (
     SELECT fields->>0 AS id, (fields->>1)::timestamptz AS sent_at, fields->>2 AS tenant_id, fields->>3 AS number_id,
            fields->>4 AS contact_phone, fields->>5 AS contact_name, fields->>6 AS direction, fields->>7 AS message_id,
            fields->>8 AS wamid, fields->>9 AS type, fields->>10 AS body, fields->11 AS content, (fields->>12)::boolean AS is_unread,
-           fields->>13 AS preview, fields->>14 AS tsv
+           fields->>13 AS author, fields->>14 AS author_name, fields->>15 AS preview, (fields->>16)::integer AS tenant_no,
+           fields->>17 AS tsv
     FROM jsonb_array_elements($2::jsonb) AS fields
 ), added_up AS (
     INSERT INTO outgoing AS known (message_id, tenant_id, height, status, status_at, error_code, wamid, wamid_attempt, entry_id)
@@ -85,12 +87,60 @@ WITH told AS (
         last_entry_id = CASE WHEN (excluded.last_entry_at, excluded.last_entry_id) < (known.last_entry_at, known.last_entry_id)
                              THEN known.last_entry_id ELSE excluded.last_entry_id END,
         last_entry_at = greatest(excluded.last_entry_at, known.last_entry_at)
-    RETURNING id, tenant_id, number_id, contact_phone
+    RETURNING id, conversation_no, tenant_id, number_id, contact_phone
+), spoke AS MATERIALIZED (
+    SELECT DISTINCT ON (opened.conversation_no, fresh.author)
+           fresh.id, fresh.tenant_no, opened.conversation_no, fresh.author, fresh.author_name,
+           CASE WHEN fresh.author_name IS NOT NULL THEN fresh.sent_at END AS named_at
+    FROM fresh JOIN opened USING (tenant_id, number_id, contact_phone)
+    WHERE fresh.author IS NOT NULL
+    ORDER BY opened.conversation_no, fresh.author, fresh.author_name IS NULL, fresh.sent_at DESC
+), known_speaker AS MATERIALIZED (
+    -- Locked, so that nobody who is being erased is made the author of anything.
+    SELECT participants.participant_no, participants.conversation_no, spoke.author, participants.name, participants.named_at
+    FROM spoke JOIN participants
+      ON participants.conversation_no = spoke.conversation_no AND participants.key = 'address:' || spoke.author
+    ORDER BY participants.conversation_no, participants.key
+    FOR KEY SHARE OF participants
+), spoken AS MATERIALIZED (
+    SELECT spoke.*, known_speaker.participant_no,
+           known_speaker.name IS DISTINCT FROM spoke.author_name
+               AND spoke.named_at > coalesce(known_speaker.named_at, '-infinity') AS is_renamed
+    FROM spoke LEFT JOIN known_speaker USING (conversation_no, author)
+), introduced AS (
+    INSERT INTO participants AS known (id, tenant_no, conversation_no, key, address, name, named_at)
+    SELECT 'prt_' || right(id, 26), tenant_no, conversation_no, 'address:' || author, author, author_name, named_at
+    FROM spoken
+    WHERE participant_no IS NULL OR is_renamed
+    ORDER BY conversation_no, author
+    ON CONFLICT (conversation_no, key) DO UPDATE
+    SET name = CASE WHEN excluded.named_at < known.named_at THEN known.name ELSE coalesce(excluded.name, known.name) END,
+        named_at = greatest(excluded.named_at, known.named_at)
+    RETURNING participant_no, conversation_no, address
+), author AS (
+    SELECT participant_no, conversation_no, address FROM introduced
+    UNION
+    SELECT participant_no, conversation_no, author FROM spoken WHERE participant_no IS NOT NULL
+), placed AS MATERIALIZED (
+    SELECT fresh.*, opened.id AS conversation_id, opened.conversation_no, author.participant_no
+    FROM fresh
+    JOIN opened USING (tenant_id, number_id, contact_phone)
+    LEFT JOIN author ON author.conversation_no = opened.conversation_no AND author.address = fresh.author
+), kept AS (
+    INSERT INTO entries (id, sent_at, tenant_id, conversation_id, direction, message_id, wamid, type, content, author_no)
+    SELECT id, sent_at, tenant_id, conversation_id, direction, message_id, wamid, type, content, participant_no FROM placed
+), searchable AS (
+    INSERT INTO search_rows (sent_at, conversation_no, author_no, tenant_no, is_outgoing, entry_id, type, body, tsv)
+    SELECT sent_at, conversation_no, participant_no, tenant_no, direction = 'outgoing', id, type, body,
+           (tsv || ' ' || tenant_no || '~c' || conversation_no)::tsvector
+    FROM placed
 )
-INSERT INTO entries (id, sent_at, tenant_id, conversation_id, direction, message_id, wamid, type, body, content, tsv)
-SELECT fresh.id, fresh.sent_at, fresh.tenant_id, opened.id, fresh.direction, fresh.message_id, fresh.wamid, fresh.type,
-       fresh.body, fresh.content, fresh.tsv::tsvector
-FROM fresh JOIN opened USING (tenant_id, number_id, contact_phone)
+SELECT ARRAY(SELECT id FROM opened) AS conversation_ids, (SELECT count(*) FROM fresh) AS stored
+
+-- name: conversations_of_entries
+-- Takes tenants, numbers and addresses, one of each an entry; gives the conversations where these stand.
+SELECT id FROM conversations
+WHERE (tenant_id, number_id, contact_phone) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
 
 -- name: forget_without_entry
 -- Takes days; deletes at most 10,000 facts about messages whose entry never came.
@@ -101,43 +151,3 @@ WHERE (tenant_id, message_id) IN (
     ORDER BY told_at
     LIMIT 10000
 )
-
--- name: conversations_page
--- Takes the tenant, the place to go on from and a limit; gives conversations that have entries, the newest entry first.
-SELECT id, number_id, contact_phone, contact_name, entry_count, unread_count, last_entry_at, last_entry_id, last_direction,
-       last_type, last_preview
-FROM conversations
-WHERE tenant_id = $1 AND last_entry_at IS NOT NULL AND (last_entry_at, id) < ($2::timestamptz, $3::text)
-ORDER BY last_entry_at DESC, id DESC
-LIMIT $4
-
--- name: conversation
--- Takes the tenant and an id; gives the conversation, if it is the tenant's and has entries.
-SELECT id, number_id, contact_phone, contact_name, entry_count, unread_count, last_entry_at, last_entry_id, last_direction,
-       last_type, last_preview
-FROM conversations
-WHERE tenant_id = $1 AND id = $2 AND last_entry_at IS NOT NULL
-
--- name: entries_page
--- Takes the tenant, a conversation of his, the place to go on from and a limit; gives its entries, newest first.
-SELECT entries.id, entries.sent_at, entries.conversation_id, entries.direction, entries.message_id, entries.type,
-       entries.content, coalesce(entries.wamid, outgoing.wamid) AS wamid, outgoing.status, outgoing.status_at,
-       outgoing.error_code, entries.edited_at, entries.revoked_at, entries.media
-FROM entries
-LEFT JOIN outgoing ON outgoing.tenant_id = entries.tenant_id AND outgoing.message_id = entries.message_id
-WHERE entries.tenant_id = $1 AND entries.conversation_id = $2 AND (entries.sent_at, entries.id) < ($3::timestamptz, $4::text)
-ORDER BY entries.sent_at DESC, entries.id DESC
-LIMIT $5
-
--- name: search
--- Takes the tenant, a tsquery, the place to go on from and a limit; gives entries that hold all terms, newest first.
--- In two steps, so that the planner cannot walk by time through everything in the hope of an early match.
-WITH found AS MATERIALIZED (
-    SELECT id, sent_at FROM entries
-    WHERE tenant_id = $1 AND tsv @@ $2::text::tsquery AND (sent_at, id) < ($3::timestamptz, $4::text)
-), newest AS MATERIALIZED (
-    SELECT id, sent_at FROM found ORDER BY sent_at DESC, id DESC LIMIT $5
-)
-SELECT entries.id, entries.sent_at, entries.conversation_id, entries.direction, entries.type, entries.body
-FROM newest JOIN entries ON entries.id = newest.id AND entries.sent_at = newest.sent_at
-ORDER BY entries.sent_at DESC, entries.id DESC

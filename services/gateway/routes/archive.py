@@ -2,62 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
 
-from services.archive.payloads import (
-    ConversationPage,
-    ConversationPayload,
-    EntryPage,
-    PageQuery,
-    SearchPage,
-    SearchQuery,
-)
+from aiohttp import web
+
+from services.archive.operations import analytics, bookmarks, exports, imports, labels, marking, reading, retention, search
 from services.gateway.forward import Door
-from shared.http.problem import Problem
-from shared.http.routes import Route
+from shared.http.internal import TIME_ZONE_HEADER
+from shared.http.routes import TENANT_ID, Handler, Route
+from shared.ids import TenantId
 
-TAG: Final = "Archive"
-_ID: Final = "{conversation_id:cnv_[0-9a-v]{26}}"
+TimeZone = Callable[[TenantId], Awaitable[str]]
+"""Tells a tenant's own zone."""
 
 
-def routes(door: Door) -> Sequence[Route]:
+def routes(door: Door, time_zone: TimeZone) -> Sequence[Route]:
     """What the archive answers."""
+
+    async def send_file(request: web.Request) -> web.StreamResponse:
+        """The archive knows no tenant's settings: the zone goes along."""
+        return await door.pass_through(request, {TIME_ZONE_HEADER: await time_zone(TenantId(request[TENANT_ID]))})
+
+    def handler(operation: Route) -> Handler:
+        return send_file if operation in imports.STREAMED else door.forward
+
     return [
-        Route(
-            "GET",
-            "/api/conversations",
-            door.forward,
-            "List conversations, the latest first",
-            TAG,
-            query=PageQuery,
-            responses={200: ConversationPage, 400: Problem},
-        ),
-        Route(
-            "GET",
-            f"/api/conversations/{_ID}",
-            door.forward,
-            "One conversation",
-            TAG,
-            responses={200: ConversationPayload, 404: Problem},
-        ),
-        Route(
-            "GET",
-            f"/api/conversations/{_ID}/entries",
-            door.forward,
-            "Entries of a conversation, newest first",
-            TAG,
-            query=PageQuery,
-            responses={200: EntryPage, 400: Problem, 404: Problem},
-        ),
-        Route(
-            "GET",
-            "/api/search",
-            door.forward,
-            "Search everything that was said",
-            TAG,
-            query=SearchQuery,
-            query_example={"q": "parcel"},
-            responses={200: SearchPage, 400: Problem},
-        ),
+        operation.served_by(handler(operation))
+        for operation in (
+            *reading.ALL,
+            *search.ALL,
+            *analytics.ALL,
+            *bookmarks.ALL,
+            *labels.ALL,
+            *exports.ALL,
+            *imports.ALL,
+            *marking.ALL,
+            *retention.ALL,
+        )
     ]

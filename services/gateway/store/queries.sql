@@ -97,10 +97,11 @@ JOIN (SELECT key->>0 AS tenant_id, key->>1 AS id FROM jsonb_array_elements($1::j
 ORDER BY tenant_id, messages.id FOR UPDATE OF messages
 
 -- name: write_states
--- Takes an array of locked messages, each with its tenant, its id, and all that is kept of where it stands now.
+-- Takes an array of locked messages, each with its tenant, its id, and all that is kept of where it stands now. Of one whose recipient
+-- was erased, less is: the provider's ids hold the phone number.
 UPDATE messages
-SET status = t.state->>2, status_rank = (t.state->>3)::smallint, wamid = t.state->>4, error_code = t.state->>5,
-    error_detail = t.state->>6, updated_at = (t.state->>7)::timestamptz, timeline = t.state->>8
+SET status = t.state->>2, status_rank = (t.state->>3)::smallint, wamid = CASE WHEN recipient <> '' THEN t.state->>4 END,
+    error_code = t.state->>5, error_detail = CASE WHEN recipient <> '' THEN t.state->>6 END, updated_at = (t.state->>7)::timestamptz, timeline = t.state->>8
 FROM jsonb_array_elements($1::jsonb) AS t (state)
 WHERE messages.tenant_id = t.state->>0 AND messages.id = t.state->>1
 

@@ -1,6 +1,19 @@
 -- name: upsert_consent
 -- Takes tenants, phones, scopes (null: they want to be written to) and times as arrays, each phone once and in order; of two about
--- one phone the later counts, whichever is told first.
+-- one phone the later counts, whichever is told first. Of people who were erased and want to be written to again, what was kept goes.
+WITH again AS (
+    DELETE FROM kept_suppressions WHERE EXISTS (SELECT FROM kept_suppressions) AND ctid = ANY (ARRAY(
+        SELECT kept.place
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS told (tenant_id, phone, scope, changed_at)
+        CROSS JOIN LATERAL (
+            SELECT ctid AS place FROM kept_suppressions AS k
+            WHERE k.tenant_id = told.tenant_id AND k.changed_at < told.changed_at
+              AND k.digest = sha256((SELECT key FROM digest_key WHERE is_only) || convert_to(told.phone, 'UTF8'))
+            LIMIT 1
+        ) AS kept
+        WHERE told.scope IS NULL
+    ))
+)
 INSERT INTO suppressions (tenant_id, phone, scope, changed_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])
 ON CONFLICT (tenant_id, phone) DO UPDATE SET scope = excluded.scope, changed_at = excluded.changed_at, told_at = now()

@@ -58,7 +58,9 @@ WITH tiers AS MATERIALIZED (
     WHERE paused IS NULL AND in_flight < window_size AND number_id NOT IN (SELECT scope FROM shut)
       AND tenant_id NOT IN (SELECT scope FROM shut) AND '*' NOT IN (SELECT scope FROM shut)
 ), room AS MATERIALIZED (
-    SELECT locked.*, closed
+    SELECT locked.*, closed, EXISTS (SELECT FROM kept_suppressions) AND (
+               SELECT true FROM kept_suppressions AS k WHERE k.tenant_id = locked.tenant_id LIMIT 1  -- no EXISTS: it reads all
+           ) AS has_kept
     FROM (SELECT * FROM ready ORDER BY turn, served_at, number_id) AS next CROSS JOIN LATERAL (
         SELECT number_id, tenant_id, account_id, window_size, in_flight, enforces_windows AND window_known_from <= now() AS enforces
         FROM numbers
@@ -68,8 +70,14 @@ WITH tiers AS MATERIALIZED (
     LIMIT $1
 ), due AS MATERIALIZED (
     SELECT message_id, CASE
-        WHEN EXISTS (SELECT FROM suppressions) AND needs_consent
-          AND CASE (SELECT scope FROM suppressions AS s WHERE s.tenant_id = room.tenant_id AND s.phone = urgent.phone)
+        WHEN needs_consent AND (has_kept OR EXISTS (SELECT FROM suppressions))
+          AND CASE coalesce(
+              (SELECT scope FROM suppressions AS s WHERE s.tenant_id = room.tenant_id AND s.phone = urgent.phone),
+              CASE WHEN has_kept THEN (
+                  SELECT scope FROM kept_suppressions AS k
+                  WHERE k.tenant_id = room.tenant_id
+                    AND k.digest = sha256((SELECT key FROM digest_key WHERE is_only) || convert_to(urgent.phone, 'UTF8'))
+              ) END)
             WHEN 'all' THEN true
             WHEN 'marketing' THEN (
                 SELECT category FROM templates AS t WHERE t.account_id = room.account_id AND t.template = urgent.template

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,14 +14,15 @@ import orjson
 import pytest
 
 from services.archive.domain.amendment import amendment_of
-from services.archive.domain.query import parse
+from services.archive.domain.analyzer import quote
+from services.archive.domain.indexing import term_lexeme
 from services.archive.domain.reading import NEWEST, ArchivedEntry
 from services.archive.jobs import jobs
-from services.archive.record import Recorder, amend, forget_without_entry
-from services.archive.search import search
+from services.archive.record import Recorder, forget_without_entry
 from services.archive.store import amend as amendments
 from services.archive.store import read
 from services.archive.store.record import RECORD
+from services.archive.tenants import Tenants
 from shared.clock import SystemClock
 from shared.db.pool import Pool
 from shared.events.event import Event
@@ -57,8 +59,10 @@ async def last_of(pool: Pool, number: NumberId = NUMBER) -> tuple[str, str]:
     return one.last_type, one.last_preview
 
 
-async def found(pool: Pool, words: str) -> list[str]:
-    return [entry.body for entry in (await search(pool, TENANT, parse(words), NEWEST, 10)).entries]
+async def found(pool: Pool, word: str) -> list[str]:
+    """What is found by a word."""
+    lexeme = quote(term_lexeme(await Tenants(pool).known(TENANT) or 0, word))
+    return [row["body"] for row in await pool.fetch("SELECT body FROM search_rows WHERE tsv @@ $1::text::tsquery", lexeme)]
 
 
 async def versions(pool: Pool, entry_id: str) -> list[dict[str, Any]]:
@@ -72,7 +76,8 @@ async def versions(pool: Pool, entry_id: str) -> list[dict[str, Any]]:
 async def wait_over(pool: Pool) -> None:
     """As if the time had passed until what waits is tried again."""
     await pool.execute("UPDATE amendments SET next_at = now()")
-    while await amend(pool):
+    recorder = Recorder(pool, Tenants(pool))
+    while await recorder.amend():
         pass
 
 
@@ -109,6 +114,16 @@ async def test_an_edit_may_change_the_kind_of_content(pool: Pool, recorder: Reco
     assert (entry.type, await last_of(pool), await found(pool, "look")) == ("image", ("image", ""), [])
 
 
+async def test_an_edited_image_is_found_by_its_marks_still(pool: Pool, recorder: Recorder) -> None:
+    new = {"type": "image", "image": {"id": "1", "caption": "look there"}}
+    await recorder.record([received("w", content=IMAGE), received("w2", content=new)])
+    await recorder.record([edited("w", content=new)])
+    rows = await pool.fetch("SELECT tsvector_to_array(tsv) AS marks FROM search_rows")
+    assert len(rows) == 2
+    assert rows[0]["marks"] == rows[1]["marks"]
+    assert [mark.partition("~")[2][:1] for mark in rows[0]["marks"] if "~" in mark] == ["c", "d", "f", "m", "t"]
+
+
 async def test_what_is_taken_back_is_neither_shown_nor_previewed_nor_found(pool: Pool, recorder: Recorder) -> None:
     await recorder.record([received("w", content=IMAGE), stored("w", "med_1"), received("w2", "stays", seconds=-9)])
     await recorder.record([revoked("w", seconds=9)])
@@ -119,8 +134,12 @@ async def test_what_is_taken_back_is_neither_shown_nor_previewed_nor_found(pool:
     assert await last_of(pool) == ("revoked", "")
     assert await found(pool, "look") == []
     assert await found(pool, "stays") == ["stays"]
-    kept = await pool.fetchrow("SELECT body, content->'image'->>'caption' AS caption FROM entries WHERE id = $1", entry.id)
-    assert tuple(kept or ()) == ("look at this", "look at this")
+    assert await pool.fetchval("SELECT content->'image'->>'caption' FROM entries WHERE id = $1", entry.id) == "look at this"
+    row = await pool.fetchrow("SELECT type, body, tsv::text FROM search_rows WHERE entry_id = $1", entry.id)
+    assert row is not None
+    assert (row["type"], row["body"]) == ("revoked", "")
+    assert "look" not in row["tsv"]
+    assert "~t:image" not in row["tsv"]
 
 
 async def test_an_edit_of_what_was_taken_back_brings_nothing_back(pool: Pool, recorder: Recorder) -> None:
@@ -188,7 +207,7 @@ async def test_what_waits_is_tried_again_at_longer_and_longer_times_and_forgotte
     waits = []
     for age in ("1 second", "10 minutes", "2 days"):
         await pool.execute("UPDATE amendments SET next_at = now(), told_at = now() - $1::text::interval", age)
-        assert not await amend(pool)
+        assert not await recorder.amend()
         waits.append(await pool.fetchval("SELECT round(extract(epoch FROM next_at - now()) / 5) * 5 FROM amendments"))
     assert waits == [5, 600, 3600]
     await forget_without_entry(pool)
@@ -203,16 +222,18 @@ async def test_a_batch_without_amendments_is_one_statement_and_looks_for_none(
 ) -> None:
     await recorder.record([received("w")])
     told: list[str] = []
-    execute = asyncpg.Connection.execute
+    fetch = asyncpg.Connection.fetch
 
-    async def listen(self: Any, query: str, *arguments: Any, **more: Any) -> str:
+    async def listen(self: Any, query: str, *arguments: Any, **more: Any) -> list[asyncpg.Record]:
         told.append(query)
-        return await execute(self, query, *arguments, **more)
+        return await fetch(self, query, *arguments, **more)
 
-    monkeypatch.setattr(asyncpg.Connection, "execute", listen)
-    monkeypatch.setattr(asyncpg.Connection, "fetchval", None)
-    await recorder.record([received("w2"), released(message_id()), stored(None, "med_1", number=None)])
-    assert [query for query in told if query == RECORD or "amendments" in query] == [RECORD]
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg.Connection, "fetch", listen)
+        patch.setattr(asyncpg.Connection, "execute", None)
+        patch.setattr(asyncpg.Connection, "fetchval", None)
+        await recorder.record([received("w2"), released(message_id()), stored(None, "med_1", number=None)])
+    assert told == [RECORD]
 
 
 async def test_there_is_a_job_for_what_waits(pool: Pool, recorder: Recorder) -> None:
@@ -246,11 +267,13 @@ def story_of(number: NumberId) -> list[Event]:
 async def state_of(pool: Pool, number: NumberId) -> dict[str, Any]:
     """All that is kept of a number's one entry, ids aside."""
     (entry,) = await entries_of(pool, number)
-    row = await pool.fetchrow(
-        "SELECT type, body, content, tsv::text, edited_at, revoked_at, media FROM entries WHERE id = $1", entry.id
-    )
+    row = await pool.fetchrow("SELECT type, content, edited_at, revoked_at, media FROM entries WHERE id = $1", entry.id)
+    search_row = await pool.fetchrow("SELECT type, body, tsv::text FROM search_rows WHERE entry_id = $1", entry.id)
     assert row is not None
-    return {**row, "versions": await versions(pool, entry.id), "last": await last_of(pool, number), "shown": entry.content}
+    assert search_row is not None
+    found = {**search_row, "tsv": sorted(re.sub(r"~c\d+", "~c", search_row["tsv"]).split())}
+    said = {"versions": await versions(pool, entry.id), "last": await last_of(pool, number), "shown": entry.content}
+    return {**row, **said, "found": found}
 
 
 async def test_every_order_gives_one_state(pool: Pool, recorder: Recorder) -> None:
@@ -281,7 +304,7 @@ async def test_every_order_of_what_is_taken_back_gives_one_state(pool: Pool, rec
     await wait_over(pool)
     states = [await state_of(pool, number) for number in numbers]
     assert all(state == states[0] for state in states)
-    assert (states[0]["tsv"], states[0]["body"], states[0]["last"]) == ("", "second", ("revoked", ""))
+    assert (states[0]["found"]["body"], states[0]["last"]) == ("", ("revoked", ""))
 
 
 async def test_whoever_waits_for_an_entry_goes_on_with_what_it_says_then(pool: Pool, recorder: Recorder) -> None:
@@ -289,10 +312,11 @@ async def test_whoever_waits_for_an_entry_goes_on_with_what_it_says_then(pool: P
     first, second = (amendment_of(event) for event in (edited("w", "three", seconds=30), edited("w", "two", seconds=20)))
     assert first is not None
     assert second is not None
+    numbers = await Tenants(pool).numbered({TENANT})
     async with asyncio.TaskGroup() as group, pool.acquire() as ahead, ahead.transaction():
-        await amendments.note(ahead, [first])
-        assert await amendments.amend(ahead, limit=10) == 1
-        await amendments.note(pool, [second])
+        await amendments.note(ahead, [first], numbers)
+        assert (await amendments.amend(ahead, limit=10)).looked_at == 1
+        await amendments.note(pool, [second], numbers)
         behind = group.create_task(amendments.amend(pool, limit=10))
         async with asyncio.timeout(5):
             while not await ahead.fetchval("SELECT bool_or(NOT granted) FROM pg_locks"):
@@ -321,7 +345,7 @@ async def test_replicas_that_hear_of_the_same_entries_lose_nothing(pool: Pool) -
     async with asyncio.TaskGroup() as group:
         for _ in range(6):
             order = sorted(story, key=lambda _: chance.random())
-            group.create_task(tell(Recorder(pool), order))
+            group.create_task(tell(Recorder(pool, Tenants(pool)), order))
     await wait_over(pool)
     conversations = await read.conversations(pool, TENANT, NEWEST, 100)
     assert len(conversations) == 6

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from local.ports import free_port
 from services.archive.app import build
 from services.archive.settings import ArchiveSecuritySettings, ArchiveSettings, Settings
 from shared.bus.memory import MemoryBus
-from shared.config import TelemetrySettings
+from shared.config import ObjectsSettings, ReplicaSettings, TelemetrySettings
 from shared.events.codec import encode
 from shared.events.event import Event
 from shared.events.values import DeliveryStatus
@@ -38,7 +40,7 @@ from tests.support.archive_events import (
     stored,
     text,
 )
-from tests.support.database import Database
+from tests.support.database import Database, cloned_database
 
 TOKEN = "a token that the services share"
 
@@ -75,13 +77,22 @@ class Archive:
 
 
 @asynccontextmanager
-async def running(database: Database) -> AsyncIterator[Archive]:
-    settings = Settings(
-        security=ArchiveSecuritySettings(internal_token=SecretStr(TOKEN)),
-        db=database.settings_for("archive"),
-        archive=ArchiveSettings(port=0),
-    )
-    started, stop = asyncio.Event(), asyncio.Event()
+async def running(database: Database, replica_url: str = "") -> AsyncIterator[Archive]:
+    with TemporaryDirectory(prefix="chasqui-test-") as objects:
+        settings = Settings(
+            security=ArchiveSecuritySettings(internal_token=SecretStr(TOKEN)),
+            db=database.settings_for("archive"),
+            db_replica=ReplicaSettings(url=replica_url),
+            objects=ObjectsSettings(url=objects),
+            archive=ArchiveSettings(port=0),
+        )
+        async with started(settings) as archive:
+            yield archive
+
+
+@asynccontextmanager
+async def started(settings: Settings) -> AsyncIterator[Archive]:
+    is_started, stop = asyncio.Event(), asyncio.Event()
     ports: list[int] = []
     tracing = Tracing("archive", TelemetrySettings())
 
@@ -92,9 +103,9 @@ async def running(database: Database) -> AsyncIterator[Archive]:
             ports.extend(component.port for component in components if isinstance(component, HttpServer))
             return components
 
-        group.create_task(run([builder], drain_seconds=5, stop=stop, on_started=started.set))
+        group.create_task(run([builder], drain_seconds=5, stop=stop, on_started=is_started.set))
         async with asyncio.timeout(20):
-            await started.wait()
+            await is_started.wait()
         try:
             async with aiohttp.ClientSession() as session:
                 yield Archive(f"http://127.0.0.1:{ports[0]}", bus, session)
@@ -168,7 +179,7 @@ async def test_tenants_see_nothing_of_each_other(archive: Archive) -> None:
     await archive.tell(received("wamid.1", "secret"))
     ((conversation,),) = await archive.pages("/api/conversations", {})
     assert await archive.get("/api/conversations", tenant=OTHER_TENANT) == (200, {"data": []})
-    assert await archive.get("/api/search", {"q": "secret"}, OTHER_TENANT) == (200, {"data": []})
+    assert (await archive.get("/api/search", {"q": "secret"}, OTHER_TENANT))[1]["data"] == []
     for path in (f"/api/conversations/{conversation['id']}", f"/api/conversations/{conversation['id']}/entries"):
         assert (await archive.get(path))[0] == 200
         status, problem = await archive.get(path, tenant=OTHER_TENANT)
@@ -216,7 +227,7 @@ async def test_a_cursor_of_another_question_or_tenant_is_refused(archive: Archiv
 
 
 BAD_REQUESTS: tuple[tuple[str, dict[str, str], int, str], ...] = (
-    ("/api/search", {}, 422, "request.invalid"),
+    ("/api/search", {}, 422, "search.no_term"),
     ("/api/search", {"q": ""}, 422, "request.invalid"),
     ("/api/search", {"q": "x" * 401}, 422, "request.invalid"),
     ("/api/search", {"q": "?!"}, 422, "search.no_term"),
@@ -229,6 +240,36 @@ BAD_REQUESTS: tuple[tuple[str, dict[str, str], int, str], ...] = (
     ("/api/conversations/cnv_" + "0" * 26 + "/entries", {}, 404, "conversation.unknown"),
     ("/api/conversations/1", {}, 404, "route.unknown"),
 )
+
+
+FAULTS: tuple[tuple[str, dict[str, str], str], ...] = (
+    ("/api/search", {"q": "-heavy"}, "Ask for a word that must occur, with a letter, a digit or an emoji, or give a filter."),
+    ("/api/analytics", {"from": "2025-01-01", "to": "2020-01-01"}, "The query has a `from` that is after its `to`."),
+    (
+        "/api/conversations/cnv_" + "0" * 26 + "/entries",
+        {"at": "2026-01-01T00:00:00Z", "around": "ent_" + "0" * 26},
+        "The query names more than one place to begin at.",
+    ),
+    ("/api/analytics", {"time_zone": "localtime"}, "/time_zone is no time zone of the IANA database."),
+)
+
+
+async def test_what_is_wrong_is_said_in_one_sentence_about_what_was_sent(archive: Archive) -> None:
+    for path, query, detail in FAULTS:
+        answered, problem = await archive.get(path, query)
+        assert (answered, problem["detail"]) == (422, detail), (path, query)
+
+
+async def test_a_conversation_of_nobody_is_unknown_to_search_whatever_the_tenant_has(archive: Archive) -> None:
+    asked: tuple[tuple[dict[str, str], str], ...] = (
+        ({"conversation_id": "cnv_" + "0" * 26}, "conversation.unknown"),
+        ({"participant_id": "prt_" + "0" * 26}, "participant.unknown"),
+    )
+    await archive.tell(received("wamid.1", "word"))
+    for tenant in (TENANT, OTHER_TENANT):
+        for query, code in asked:
+            status, problem = await archive.get("/api/search", query, tenant)
+            assert (status, problem["code"]) == (404, code), (tenant, query)
 
 
 async def test_bad_requests_are_named(archive: Archive) -> None:
@@ -273,3 +314,24 @@ async def test_the_service_starts_and_stops_and_keeps_what_it_has(database: Data
         await archive.tell(received("wamid.1", "kept"))
         ((conversation,),) = await archive.pages("/api/conversations", {})
     assert conversation["entry_count"] == 1
+
+
+async def test_searches_are_read_at_the_replica_and_lists_at_the_primary(database: Database) -> None:
+    """Another database of the same server is a replica that lies far behind."""
+    async with cloned_database(database.admin_url, database.role_password) as behind, running(database, behind.url) as archive:
+        await archive.tell(received("w1", "parcel"))
+        status, page = await archive.get("/api/conversations")
+        assert (status, len(page["data"])) == (200, 1)
+        path = f"/api/conversations/{page['data'][0]['id']}"
+        assert (await archive.get("/api/search", {"q": "parcel"}))[1]["data"] == []
+        assert (await archive.get(f"{path}/media"))[0] == 200
+
+
+async def test_without_its_replica_the_archive_starts_and_answers_everything(database: Database) -> None:
+    async with running(database, f"postgresql://127.0.0.1:{free_port()}/nowhere") as archive:
+        await archive.tell(received("w1", "parcel"))
+        (hit,) = (await archive.get("/api/search", {"q": "parcel"}))[1]["data"]
+        conversation_id = (await archive.get("/api/conversations"))[1]["data"][0]["id"]
+        for path in ("/api/analytics", *(f"/api/conversations/{conversation_id}/{one}" for one in ("analytics", "media"))):
+            assert (await archive.get(path))[0] == 200, path
+        assert (await archive.get(f"/api/entries/{hit['entry_id']}"))[0] == 200

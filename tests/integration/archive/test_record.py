@@ -7,18 +7,16 @@ import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
-import pytest
-
-from services.archive.domain.entry import Direction, month_of, next_month
+from services.archive.cache import Changes
+from services.archive.domain.entry import Direction
 from services.archive.domain.progress import EntryStatus
 from services.archive.domain.reading import NEWEST, ArchivedEntry, Conversation
-from services.archive.record import Recorder, prepare_months
+from services.archive.record import Recorder
 from services.archive.store import read
 from services.archive.store import record as store
+from services.archive.tenants import Tenants
 from shared.db.pool import Pool
 from shared.events.event import Event
 from shared.events.values import DeliveryStatus
@@ -32,6 +30,7 @@ from tests.support.archive_events import (
     canceled,
     deferred,
     echoed,
+    edited,
     failed,
     message_id,
     received,
@@ -41,7 +40,6 @@ from tests.support.archive_events import (
     text,
     unsettled,
 )
-from tests.support.database import Database
 
 
 async def only_conversation(pool: Pool, tenant: TenantId = TENANT) -> Conversation:
@@ -134,7 +132,7 @@ async def test_any_order_in_any_batches_twice_gives_one_state(pool: Pool) -> Non
         # The first release marks the message's place; the second attempt's comes seconds later and never overtakes it.
         order = sorted([*story, *story], key=lambda _: chance.random())
         order.sort(key=lambda event: event is story[2])
-        await tell(Recorder(pool), order, chance)
+        await tell(Recorder(pool, Tenants(pool)), order, chance)
         told.append(await state_of(pool, number))
     assert all(state == told[0] for state in told)
     assert told[0]["entries"] == [
@@ -161,7 +159,7 @@ async def state_of(pool: Pool, number: NumberId) -> dict[str, Any]:
     """All that can be read of a number's one conversation, ids aside."""
     (conversation,) = [c for c in await read.conversations(pool, TENANT, NEWEST, 1000) if c.number_id == number]
     rows = await read.entries(pool, TENANT, conversation.id, NEWEST, 100)
-    shown = {key: value for key, value in asdict(conversation).items() if key not in ("id", "number_id", "last_entry_id")}
+    shown = {key: value for key, value in asdict(conversation).items() if key not in ("id", "no", "number_id", "last_entry_id")}
     return {
         "conversation": shown,
         "entries": [(row.content["text"]["body"], row.status and row.status.value, row.wamid) for row in rows],
@@ -179,7 +177,7 @@ async def test_every_order_of_a_short_story(pool: Pool) -> None:
             reported(message, "wamid.1", DeliveryStatus.DELIVERED, seconds=1, attempt=None),
             received("wamid.2", "two", seconds=2, number=number),
         ]
-        recorder = Recorder(pool)
+        recorder = Recorder(pool, Tenants(pool))
         for index in order:
             await recorder.record([story[index]])
         states.append(await state_of(pool, number))
@@ -203,7 +201,7 @@ async def test_batches_side_by_side_neither_block_nor_lose(pool: Pool) -> None:
         ]
     async with asyncio.TaskGroup() as group:
         for _ in range(8):
-            group.create_task(tell_shuffled(Recorder(pool), story, random.Random(chance.random())))  # noqa: S311  # a seed
+            group.create_task(tell_shuffled(Recorder(pool, Tenants(pool)), story, random.Random(chance.random())))  # noqa: S311  # a seed
     conversations = await read.conversations(pool, TENANT, NEWEST, 100)
     assert sorted(c.contact_phone for c in conversations) == phones
     assert sum(c.entry_count for c in conversations) == 120
@@ -265,7 +263,6 @@ async def test_tenants_with_the_same_contact_have_conversations_of_their_own(poo
     (mine,), (theirs,) = await entries_of(pool), await entries_of(pool, OTHER_TENANT)
     assert (mine.content, theirs.content) == (text("for one"), text("for another"))
     assert await read.conversation(pool, TENANT, theirs.conversation_id) is None
-    assert await read.entries(pool, TENANT, theirs.conversation_id, NEWEST, 10) == []
 
 
 async def test_messages_of_one_second_keep_the_order_in_which_they_were_heard(pool: Pool, recorder: Recorder) -> None:
@@ -278,52 +275,37 @@ async def test_messages_of_one_second_keep_the_order_in_which_they_were_heard(po
     assert bodies == ["fourth", "third", "second", "first", "question"]
 
 
-async def test_entries_go_to_their_month_however_odd_the_clock(pool: Pool, recorder: Recorder) -> None:
-    years = [1970, 2011, 2026, 2099, 9000]
-    await recorder.record(
-        [
-            received(f"wamid.{year}", str(year)).model_copy(update={"received_at": datetime(year, 6, 1, tzinfo=UTC)})
-            for year in years
-        ]
-    )
-    assert [entry.content["text"]["body"] for entry in await entries_of(pool)] == [str(year) for year in reversed(years)]
-
-
-async def test_months_are_made_once_whoever_asks(pool: Pool) -> None:
-    clock = StandingClock(datetime(2031, 12, 31, 23, 59, tzinfo=UTC))
+async def test_a_tenant_has_one_number_whoever_asks_first(pool: Pool) -> None:
+    names = [TenantId(new_id("tnt")) for _ in range(20)]
     async with asyncio.TaskGroup() as group:
-        for _ in range(6):
-            group.create_task(prepare_months(Recorder(pool), clock))
-    assert not await store.ensure_month(pool, datetime(2031, 12, 5, tzinfo=UTC))
-    assert not await store.ensure_month(pool, datetime(2032, 1, 31, tzinfo=UTC))
-    assert await store.ensure_month(pool, datetime(2032, 2, 29, tzinfo=UTC))
+        asked = [group.create_task(Tenants(pool).numbered(names[start : start + 15])) for start in (0, 5, 3, 0)]
+    known = await Tenants(pool).numbered(names)
+    assert len(set(known.values())) == len(names)
+    assert all(one.result().items() <= known.items() for one in asked)
+    assert await Tenants(pool).known(TenantId("tnt_nobody")) is None
 
 
-async def test_a_month_that_was_taken_away_is_made_again_by_the_next_try(
-    database: Database, pool: Pool, recorder: Recorder
-) -> None:
-    await recorder.record([received("wamid.1", "one")])
-    admin = await asyncpg.connect(database.admin_url)
-    await admin.execute("DROP TABLE archive.entries_2026_11")
-    await admin.close()
-    with pytest.raises(asyncpg.CheckViolationError):
-        await recorder.record([received("wamid.2", "two", seconds=1)])
-    await recorder.record([received("wamid.2", "two", seconds=1)])
-    assert [entry.wamid for entry in await entries_of(pool)] == ["wamid.2"]
+async def test_readers_are_told_once_a_batch_what_changed(pool: Pool, tenants: Tenants) -> None:
+    told: list[tuple[set[str], set[str], set[str]]] = []
 
+    class Listening(Changes):
+        async def changed(self, *groups: Any) -> None:
+            told.append((set(groups[0]), set(groups[1]), set(groups[2])))
 
-class StandingClock:
-    def __init__(self, moment: datetime) -> None:
-        self._moment = moment
-
-    def now(self) -> datetime:
-        return self._moment
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
+    recorder, message = Recorder(pool, tenants, Listening()), message_id()
+    await recorder.record([released(message), sent(message, "wamid.1"), received("w", number=NumberId("num_other"))])
+    conversations = {row["id"] for row in await pool.fetch("SELECT id FROM conversations")}
+    assert len(conversations) == 2
+    await recorder.record([reported(message, "wamid.1", DeliveryStatus.READ, seconds=1)])
+    await recorder.record([edited("w", number=NumberId("num_other"))])
+    await recorder.record([received("w", number=NumberId("num_other"))])
+    of_edited = await pool.fetchval("SELECT id FROM conversations WHERE number_id = 'num_other'")
+    assert told == [
+        (conversations, {TENANT}, set()),
+        (set(), set(), {message}),
+        ({of_edited}, {TENANT}, set()),
+        ({of_edited}, {TENANT}, set()),
+    ]
 
 
 async def test_facts_whose_message_never_came_are_forgotten_in_time(pool: Pool, recorder: Recorder) -> None:
@@ -354,13 +336,3 @@ async def test_a_full_batch_of_every_kind(pool: Pool, recorder: Recorder) -> Non
     conversations = await read.conversations(pool, TENANT, NEWEST, 100)
     assert len(conversations) == 9
     assert sum(conversation.entry_count for conversation in conversations) == 128
-
-
-def test_months_follow_each_other() -> None:
-    month = month_of(datetime(2026, 1, 31, 23, tzinfo=UTC))
-    for _ in range(24):
-        following = next_month(month)
-        assert following.day == 1
-        assert timedelta(days=27) < following - month < timedelta(days=32)
-        month = following
-    assert month == datetime(2028, 1, 1, tzinfo=UTC)

@@ -17,7 +17,8 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 FILES: Final = sorted(ROOT.glob("services/*/store/*.sql"))
 SHARED: Final = {
     ROOT / "shared" / "bus" / "outbox_queries.sql": OWNERS,
-    ROOT / "shared" / "idempotency_queries.sql": ("gateway", "scheduler", "sender"),
+    ROOT / "shared" / "idempotency_queries.sql": OWNERS,
+    ROOT / "shared" / "erasure" / "queries.sql": OWNERS,
 }
 """By the services that have their tables."""
 

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
+import asyncpg
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from services.gateway.store import tenants as store
-from services.gateway.tenants import FRESH_SECONDS, Authenticator, admit_key, create
+from services.gateway.tenants import FRESH_SECONDS, RENEWED_SECONDS, Authenticator, admit_key, create
 from shared.auth.keys import new_key, parse_key
 from shared.db.pool import Pool
 from shared.errors import Rejected
@@ -94,6 +95,108 @@ async def test_a_revoked_key_opens_nothing_after_five_seconds(pool: Pool) -> Non
     assert FRESH_SECONDS <= 5
     assert await tenant_of(pool, clock, authenticate, text) is None
     assert await tenant_of(pool, clock, authenticate, text) is None
+
+
+class Readings:
+    """Counts the readings of keys; each goes on when the gate is open."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.gate = asyncio.Event()
+        self.began = asyncio.Event()
+        self._find_key = store.find_key
+        monkeypatch.setattr(store, "find_key", self._counted)
+
+    async def _counted(self, pool: Pool, key_id: str) -> asyncpg.Record | None:
+        self.count += 1
+        self.began.set()
+        await self.gate.wait()
+        return await self._find_key(pool, key_id)
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
+    return Readings(monkeypatch)
+
+
+async def new_tenant(pool: Pool) -> tuple[str, str]:
+    text = new_key(live=True)
+    async with pool.acquire() as connection:
+        tenant_id = await create(connection, "Acme")
+        await admit_key(connection, tenant_id, text)
+    return tenant_id, text
+
+
+async def until_begun(readings: Readings) -> None:
+    async with asyncio.timeout(10):
+        await readings.began.wait()
+    readings.began.clear()
+
+
+async def test_many_who_show_a_key_at_once_read_it_once(pool: Pool, readings: Readings) -> None:
+    clock = StandingClock()
+    authenticate = Authenticator(pool, clock)
+    tenant_id, text = await new_tenant(pool)
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(tenant_of(pool, clock, authenticate, text)) for _ in range(500)]
+        await until_begun(readings)
+        readings.gate.set()
+    assert {one.result() for one in asked} == {tenant_id}
+    assert readings.count == 1
+
+
+async def test_a_key_in_use_is_read_again_before_it_ends_and_nobody_else_waits(pool: Pool, readings: Readings) -> None:
+    clock = StandingClock()
+    authenticate = Authenticator(pool, clock)
+    tenant_id, text = await new_tenant(pool)
+    readings.gate.set()
+    assert await tenant_of(pool, clock, authenticate, text) == tenant_id
+    readings.gate.clear()
+    readings.began.clear()
+    clock.seconds += RENEWED_SECONDS
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(tenant_of(pool, clock, authenticate, text))
+        await until_begun(readings)
+        assert [await tenant_of(pool, clock, authenticate, text) for _ in range(3)] == [tenant_id] * 3
+        async with pool.acquire() as connection:
+            await connection.execute("DELETE FROM api_keys")
+        readings.gate.set()
+    assert first.result() is None
+    assert await tenant_of(pool, clock, authenticate, text) is None, "what was remembered has ended with it"
+    assert readings.count == 3
+
+
+async def test_a_database_that_is_away_ends_no_key_before_its_time(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = StandingClock()
+    authenticate = Authenticator(pool, clock)
+    tenant_id, text = await new_tenant(pool)
+    assert await tenant_of(pool, clock, authenticate, text) == tenant_id
+
+    async def away(_: Pool, __: str) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(store, "find_key", away)
+    clock.seconds += RENEWED_SECONDS
+    assert await tenant_of(pool, clock, authenticate, text) == tenant_id
+    clock.seconds += FRESH_SECONDS - RENEWED_SECONDS
+    with pytest.raises(TimeoutError):
+        await tenant_of(pool, clock, authenticate, text)
+
+
+async def test_who_waits_for_a_key_outlives_the_one_who_read_it(pool: Pool, readings: Readings) -> None:
+    clock = StandingClock()
+    authenticate = Authenticator(pool, clock)
+    tenant_id, text = await new_tenant(pool)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(tenant_of(pool, clock, authenticate, text))
+        await until_begun(readings)
+        others = [group.create_task(tenant_of(pool, clock, authenticate, text)) for _ in range(20)]
+        await asyncio.sleep(0)  # they wait now
+        first.cancel()
+        await until_begun(readings)
+        readings.gate.set()
+    assert {other.result() for other in others} == {tenant_id}
+    assert readings.count == 2
 
 
 async def test_another_secret_under_a_known_id_opens_nothing(pool: Pool) -> None:

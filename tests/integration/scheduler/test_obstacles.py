@@ -10,7 +10,7 @@ import pytest
 
 from services.scheduler import hold, learn, release
 from services.scheduler.domain.obstacle import DOUBT
-from services.scheduler.store import projections
+from services.scheduler.store import erasing, projections
 from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
 from shared.events.catalogue import (
@@ -158,6 +158,47 @@ async def test_an_opt_out_is_of_one_tenant(outbox: Outbox, pool: Pool) -> None:
     await connect(outbox)
     await held(outbox, accepted(due=3600), accepted())
     await learn.learn_consent(outbox, [consent(tenant_id=OTHER_TENANT)])
+    assert [event.event_name for event in await round_of(outbox, pool)] == ["message.released"]
+
+
+async def erase(pool: Pool, *addresses: str) -> None:
+    """As far as their consent goes."""
+    async with pool.acquire() as connection:
+        await erasing.hide_suppressions(connection, TENANT, addresses)
+    assert await pool.fetchval("SELECT count(*) FROM suppressions WHERE phone = ANY ($1::text[])", addresses) == 0
+
+
+async def test_who_has_opted_out_and_was_erased_is_not_written_to(outbox: Outbox, pool: Pool) -> None:
+    """Others of the tenant are, and so is who has the address at another tenant."""
+    await connect(outbox)
+    await learn.learn_consent(outbox, [consent()])
+    await erase(pool, PHONE)
+    theirs, others, anyway = accepted(), accepted(to="+15550000000"), accepted(needs_consent=False)
+    await held(outbox, theirs, others, anyway)
+    events = await round_of(outbox, pool)
+    assert [event.message_id for event in events if isinstance(event, MessageSuppressed)] == [theirs.message_id]
+    assert {event.message_id for event in events if isinstance(event, MessageReleased)} == {
+        others.message_id,
+        anyway.message_id,
+    }
+
+
+async def test_what_is_kept_of_others_tenants_stops_nobody(outbox: Outbox, pool: Pool) -> None:
+    await connect(outbox)
+    await learn.learn_consent(outbox, [consent()])
+    await erase(pool, PHONE)
+    await pool.execute("UPDATE kept_suppressions SET tenant_id = $1", OTHER_TENANT)
+    await held(outbox, accepted())
+    assert [event.event_name for event in await round_of(outbox, pool)] == ["message.released"]
+
+
+async def test_who_was_erased_and_wants_to_be_written_to_again_is(outbox: Outbox, pool: Pool) -> None:
+    await connect(outbox)
+    await learn.learn_consent(outbox, [consent(at=now() - HOUR)])
+    await erase(pool, PHONE)
+    await learn.learn_consent(outbox, [consent(Consent.OPTED_IN)])
+    assert await pool.fetchval("SELECT count(*) FROM kept_suppressions") == 0
+    await held(outbox, accepted())
     assert [event.event_name for event in await round_of(outbox, pool)] == ["message.released"]
 
 

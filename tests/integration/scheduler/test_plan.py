@@ -26,7 +26,7 @@ CLAIM: Final = f"EXECUTE claim (32, 256, 90, ARRAY{list(RESERVED_PERCENT)})"
 NUMBERS: Final = 2_000
 FEW: Final = 50
 """Rows that a claim may read beside those that it releases."""
-PROJECTIONS: Final = ("suppressions", "windows", "templates")
+PROJECTIONS: Final = ("suppressions", "kept_suppressions", "windows", "templates")
 
 
 @pytest.fixture
@@ -190,6 +190,7 @@ async def know_much(connection: Connection) -> None:
         UPDATE numbers SET enforces_windows = true, window_known_from = '-infinity', account_id = 'waba';
         INSERT INTO windows SELECT number_id, '+' || n, now() FROM numbers, generate_series(1, 10000) n;
         INSERT INTO suppressions SELECT 't' || n % 7, '+' || n, 'all', now() FROM generate_series(1, 30000) n;
+        INSERT INTO kept_suppressions SELECT 'tnt_' || 2 + n % 7, sha256(n::text::bytea), 'all', now() FROM generate_series(1, 30000) n;
         INSERT INTO templates SELECT 'waba', 't' || n || ':en', 'utility', NULL, now() FROM generate_series(1, 2000) n;
         UPDATE holds SET free_form = substr(message_id, 5)::integer % 2 = 0, template = nullif('t7:en', 't' || substr(message_id, 5)::integer % 2 * 7 || ':en')
         """  # noqa: E501  # SQL as it is read

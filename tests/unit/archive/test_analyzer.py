@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.archive.domain.analyzer import MAX_TERM_CHARS, quote, terms, tokens, tsvector_literal
+from services.archive.domain.analyzer import MAX_TERM_CHARS, _fold, _tokens_of, quote, terms, tokens, tsvector_literal
 
 # Any code point, lone surrogates too, and a second source rich in what is hard: marks, joiners, jamo, kana, emoji, Thai,
 # Arabic.
@@ -57,6 +57,15 @@ def test_any_text_has_terms_that_are_their_own_terms(text: str) -> None:
     for term in terms(text):
         assert terms(term) == [term]
         assert 0 < len(term) <= MAX_TERM_CHARS
+
+
+@given(TEXTS)
+def test_the_terms_of_a_text_are_those_of_its_tokens(text: str) -> None:
+    """However they are found: most texts fold character by character, others do not."""
+    folded, places = _fold(text)
+    slowly = list(_tokens_of(folded, places)) if not text.isascii() else tokens(text)
+    assert tokens(text) == slowly
+    assert terms(text) == list(dict.fromkeys(token.term for token in slowly))
 
 
 @given(TEXTS)

@@ -47,6 +47,11 @@ JSON = st.recursive(
             "order_update\nAna",
         ),
         ({"type": "contacts", "contacts": [{"name": {"formatted_name": "Bo"}}]}, "contacts", "Bo"),
+        (
+            {"type": "poll", "poll": {"question": "Where?", "options": [{"name": "Rome", "votes": 3}, {"name": "Oslo"}]}},
+            "poll",
+            "Where?\nRome\nOslo",
+        ),
         ({"type": "interactive"}, "interactive", ""),
         ({"type": 5}, "unknown", ""),
         ({}, "unknown", ""),

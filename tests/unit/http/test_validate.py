@@ -50,6 +50,8 @@ class Sized(BaseModel):
     secret: Annotated[SecretStr, Field(min_length=16, max_length=20)] | None = None
     data: Annotated[bytes, Field(min_length=16)] = bytes(16)
     tags: Annotated[list[str], Field(min_length=2)] = ["", ""]
+    name: Annotated[str, Field(min_length=1)] = "x"
+    all: Literal[True] | None = None
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,11 @@ class Sized(BaseModel):
         ({"secret": "x" * 21}, "must have at most 20 characters"),
         ({"data": "short"}, "must have at least 16 bytes"),
         ({"tags": []}, "must have at least 2 items"),
+        ({"name": ""}, "must have at least 1 character"),
+        ({"all": False}, "must be true"),
     ],
 )
-def test_a_length_is_told_in_what_it_counts(body: dict[str, Any], detail: str) -> None:
+def test_a_fault_is_told_in_the_words_of_json_and_of_what_it_counts(body: dict[str, Any], detail: str) -> None:
     with pytest.raises(Rejected) as caught:
         validate(Sized, json.dumps(body).encode())
     assert [error.detail for error in caught.value.errors] == [detail]

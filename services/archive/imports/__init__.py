@@ -1,0 +1,1 @@
+"""Chat exports into conversations: taken in, surveyed, read, stored, and taken away again."""

@@ -1,0 +1,1 @@
+"""Find entries by what they say, newest first or the most relevant first."""
