@@ -4,44 +4,83 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.config import RedisSettings
+
+
+class _Ending(ConnectionPool):
+    """A pool that nobody gets a connection of once it is closed.
+
+    redis-py 8 loses cancellations that come while it connects. Whoever goes on because of that would connect anew, or have just
+    connected, after everything was closed, and leave that connection open.
+    """
+
+    has_ended: bool = False
+
+    async def get_connection(self, *names: Any, **options: Any) -> AbstractConnection:
+        self._refuse_if_ended()
+        try:
+            connection: AbstractConnection = await super().get_connection(*names, **options)  # type: ignore[no-untyped-call]
+        finally:
+            if self.has_ended:
+                await self.disconnect()
+        try:
+            self._refuse_if_ended()
+        except RedisConnectionError:
+            await self.release(connection)
+            raise
+        return connection
+
+    def _refuse_if_ended(self) -> None:
+        if self.has_ended:
+            raise RedisConnectionError("these connections are closed")
+
+
+class _BlockingEnding(_Ending, BlockingConnectionPool):
+    """The same, where callers wait for a connection."""
 
 
 @asynccontextmanager
 async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
     """Connects when it is asked something, not now. It answers or fails soon, and never retries: whoever asks has another way."""
-    redis = Redis.from_pool(
-        BlockingConnectionPool.from_url(
-            settings.url,
-            socket_timeout=0.2,
-            socket_connect_timeout=0.5,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=20,
-            timeout=0.5,
-        )
+    pool = _BlockingEnding.from_url(
+        settings.url,
+        socket_timeout=0.2,
+        socket_connect_timeout=0.5,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=20,
+        timeout=0.5,
     )
-    try:
+    async with _open(pool) as redis:
         yield redis
-    finally:
-        await redis.aclose()
 
 
 @asynccontextmanager
 async def open_waiting_redis(settings: RedisSettings, seconds: float) -> AsyncIterator[Redis]:
     """As `open_redis`, for questions that wait up to `seconds` for something new."""
-    redis = Redis.from_url(
+    pool = _Ending.from_url(
         settings.url,
         socket_timeout=seconds + 2.0,
         socket_connect_timeout=0.5,
         retry=Retry(NoBackoff(), 0),
         max_connections=4,
     )
+    async with _open(pool) as redis:
+        yield redis
+
+
+@asynccontextmanager
+async def _open(pool: _Ending) -> AsyncIterator[Redis]:
+    redis = Redis.from_pool(pool)
     try:
         yield redis
     finally:
+        pool.has_ended = True
         await redis.aclose()

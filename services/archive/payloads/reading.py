@@ -11,10 +11,9 @@ from pydantic_core import PydanticCustomError
 from services.archive.domain.entry import Direction
 from services.archive.domain.progress import EntryStatus
 from services.archive.domain.reading import Kind
-from services.archive.payloads.page import PageQuery
+from services.archive.payloads.page import PageQuery, QueryMoment
 from services.archive.payloads.title import PLAIN
 from services.archive.payloads.zone import TimeZone
-from shared.http.requests import Moment
 
 MAX_TITLE_CHARS: Final = 200
 MAX_NAME_CHARS: Final = 200
@@ -38,7 +37,7 @@ class EntriesQuery(PageQuery):
     """Which entries of a conversation. Of `cursor`, `at`, `around`, `before` and `after` at most one."""
 
     order: Literal["newest", "oldest"] = Field("newest", description="What the page begins with.")
-    at: Moment | None = Field(
+    at: QueryMoment | None = Field(
         None,
         description="Jump to a moment: with `order=oldest` the page begins with the first entry from then on, with `newest` "
         "with the last one until then.",
