@@ -27,7 +27,7 @@ class _Ending(ConnectionPool):
     async def get_connection(self, *names: Any, **options: Any) -> AbstractConnection:
         self._refuse_if_ended()
         try:
-            connection: AbstractConnection = await super().get_connection(*names, **options)  # type: ignore[no-untyped-call]
+            connection: AbstractConnection = await super().get_connection(*names, **options)  # type: ignore[no-untyped-call]  # untyped there
         finally:
             if self.has_ended:
                 await self.disconnect()

@@ -44,7 +44,7 @@ class _Handed(io.RawIOBase):
         self._place = base + offset
         return self._place
 
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # any buffer there
         if self._place >= self._size or not len(buffer):
             return 0
         part = self._parts[bisect_right(self._starts, self._place) - 1]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
-from shared.db.pool import Connection, Pool
+from shared.db.pool import Connection
 from shared.db.queries import Queries
 
 sql = Queries(Path(__file__).with_name("annotations.sql"))
@@ -18,7 +18,6 @@ TEXTS_TO_ANNOTATE: Final = sql["texts_to_annotate"]
 TEXTS_TO_ANNOTATE_AGAIN: Final = sql["texts_to_annotate_again"]
 STORE_ANNOTATIONS: Final = sql["store_annotations"]
 CONVERSATIONS_NUMBERED: Final = sql["conversations_numbered"]
-ANNOTATIONS_OF: Final = sql["annotations_of"]
 
 SLOW_SECONDS: Final = 60.0
 
@@ -42,14 +41,6 @@ class Told(NamedTuple):
     language: str | None
     sentiment: float | None
     entities: Sequence[dict[str, str]] | None
-
-
-class Kept(NamedTuple):
-    """An annotation as it is read."""
-
-    language: str | None
-    sentiment: float | None
-    entities: list[dict[str, Any]]
 
 
 async def bear_silence(connection: Connection, seconds: float) -> None:
@@ -80,14 +71,3 @@ async def keep(connection: Connection, model: str, told: Sequence[Told]) -> None
 async def conversation_ids(connection: Connection, conversation_nos: Collection[int]) -> list[str]:
     """The conversations with these numbers."""
     return [row["id"] for row in await connection.fetch(CONVERSATIONS_NUMBERED, list(conversation_nos))]
-
-
-async def of_entries(connection: Connection | Pool, entry_ids: Collection[str]) -> dict[str, Kept]:
-    """By entry; those that still wait are left out."""
-    if not entry_ids:
-        return {}
-    rows = await connection.fetch(ANNOTATIONS_OF, list(entry_ids))
-    return {
-        row["entry_id"]: Kept(row["language"], row["sentiment"], orjson.loads(row["entities"]) if row["entities"] else [])
-        for row in rows
-    }

@@ -40,7 +40,3 @@ SET state = excluded.state,
 -- name: conversations_numbered
 -- Takes numbers of conversations; gives their ids.
 SELECT id FROM conversations WHERE conversation_no = ANY($1::bigint[])
-
--- name: annotations_of
--- Takes ids of entries; gives what the models said of them.
-SELECT entry_id, language, sentiment, entities FROM annotations WHERE entry_id = ANY($1::text[]) AND state = 'done'

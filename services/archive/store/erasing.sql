@@ -113,8 +113,8 @@ WHERE tenant_id = $1 AND state <> 'deleted'
   AND coalesce(scope ->> 'conversation_id', scope -> 'search' ->> 'conversation_id', ($2::text[])[1]) = ANY ($2::text[])
 
 -- name: delete_drained
--- Takes the tenant and conversations that are locked; deletes those of which nothing is left to be counted out of the statistics and the lexicon, with
--- all that stands under their numbers.
+-- Takes the tenant and conversations that are locked; deletes those of which nothing is left to be counted out of the statistics and
+-- the lexicon, with all that stands under their numbers.
 WITH drained AS (
     SELECT conversations.id, conversations.conversation_no
     FROM conversations JOIN tenants USING (tenant_id)

@@ -22,7 +22,6 @@ from services.archive.record import Recorder
 from services.archive.routes.shown import entry_shown
 from services.archive.settings import AnnotationSettings
 from services.archive.statistics.reading import Asked, conversation_analysis
-from services.archive.store import annotations as store
 from services.archive.store import read, removal
 from shared.db.pool import Pool, open_pool, role_of
 from tests.support.archive_events import edited, received, revoked
@@ -68,9 +67,8 @@ async def states(pool: Pool) -> list[str]:
 
 async def told(pool: Pool) -> list[str]:
     """What the model was shown of each entry, in the order of the entries."""
-    ids = [row["id"] for row in await pool.fetch("SELECT id FROM entries ORDER BY sent_at")]
-    kept = await store.of_entries(pool, ids)
-    return [kept[entry_id].entities[0]["text"] for entry_id in ids if entry_id in kept]
+    rows = await pool.fetch("SELECT entities->0->>'text' AS text FROM annotations WHERE state = 'done' ORDER BY sent_at")
+    return [row["text"] for row in rows]
 
 
 async def test_what_was_there_before_is_caught_up_with_and_what_comes_is_added(pool: Pool, recorder: Recorder) -> None:
