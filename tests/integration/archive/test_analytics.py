@@ -262,7 +262,6 @@ async def test_no_statement_reads_more_than_it_is_asked_for(database: Database, 
         (store.BUSIEST_CONVERSATIONS, "conversation_stats_busiest", (1, 50)),
         (annotation_store.TEXTS_TO_ANNOTATE, "search_rows_by_transaction", (10, 20)),
         (annotation_store.TEXTS_TO_ANNOTATE_AGAIN, "annotations_stale", (1_000,)),
-        (annotation_store.ANNOTATIONS_OF, "annotations_pkey", (["ent_7"],)),
     )
     large = ("search_rows", "entries_2026_11", "outgoing", "annotations", "stale_days", "stale_months", "day_statistics")
     async with pool.acquire() as connection:
