@@ -35,10 +35,16 @@ class Proxy:
                 group.create_task(self._pass(far_reader, writer))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """What comes while it is silent is dropped: such a connection is of no use afterwards."""
+        """What comes while it is silent is dropped, and such a connection ends with the first that comes afterwards: TCP loses
+        nothing in between."""
+        is_broken = False
         with suppress(OSError):
             while data := await reader.read(65536):
-                if not self.silent:
+                if self.silent:
+                    is_broken = True
+                elif is_broken:
+                    break
+                else:
                     writer.write(data)
                     await writer.drain()
         writer.close()

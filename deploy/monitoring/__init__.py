@@ -1,0 +1,1 @@
+"""What is watched: rules and dashboards over the metrics of `shared.telemetry.catalogue`."""
