@@ -29,6 +29,8 @@ from shared.telemetry.redaction import HIDDEN, HIDDEN_FIELDS, scrub
 
 _LEVELS: Final[Mapping[str, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _MAX_FRAMES: Final = 20
+_BATCH_BY_BATCH: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+"""Tells of each try that it failed; `spans.lost` sums them up."""
 _ROOT: Final = f"{Path(__file__).resolve().parents[2]}/"
 _OPTIONS: Final = (
     orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -56,6 +58,7 @@ def setup_logging(level: str = "info", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(_LEVELS[level], logging.WARNING))  # below that, libraries tell what they do, not what is wrong
+    logging.getLogger(_BATCH_BY_BATCH).setLevel(logging.CRITICAL)
 
 
 def _stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 SPAN_ATTRIBUTES: Final = frozenset(
@@ -29,8 +30,10 @@ SPAN_ATTRIBUTES: Final = frozenset(
         "dead",
         "bytes",
         "revision",
+        "share",
         "wait_ms",
         "lateness_ms",
+        "retry_ms",
         # codes and states
         "code",
         "outcome",
@@ -38,11 +41,16 @@ SPAN_ATTRIBUTES: Final = frozenset(
         "tier",
         "subject",
         "subscription",
+        "provider",
+        "breaker",
         # OpenTelemetry's semantic conventions
         "error.type",
         "http.request.method",
         "http.response.status_code",
         "http.route",
+        "http.request.resend_count",
+        "url.scheme",
+        "network.protocol.name",
         "server.address",
         "server.port",
         "messaging.system",
@@ -95,7 +103,7 @@ HIDDEN: Final = "<hidden>"
 _IDENTIFIER: Final = re.compile(r"(?![0-9]{7,})[A-Za-z0-9_.:/{}#-]{0,80}")
 
 _SECRETS: Final = re.compile(
-    r"chq_(?:live|test)_[A-Za-z0-9_]+"  # our API keys
+    r"chq_(?:live|test|admin)_[A-Za-z0-9_]+"  # our API keys
     r"|(?i:bearer)[ +]+[A-Za-z0-9._~+/=-]+"
     r"|EAA[A-Za-z0-9]{8,}"  # Meta's access tokens
     r"|\+[0-9]{7,15}(?![0-9])"  # phone numbers, E.164
@@ -119,5 +127,11 @@ def span_attributes(attributes: Mapping[str, object]) -> Iterator[tuple[str, str
             continue
         if isinstance(value, bool | int | float):
             yield name, value
-        elif isinstance(value, str) and _IDENTIFIER.fullmatch(value) and scrub(value) == value:
+        elif isinstance(value, str) and is_plain(value):
             yield name, str(value)
+
+
+@lru_cache(maxsize=8_192)  # ids come with each span of a message, most else with every span
+def is_plain(value: str) -> bool:
+    """Whether it has the shape of an id, a code or a name of ours: nothing that somebody wrote, no number to call."""
+    return _IDENTIFIER.fullmatch(value) is not None and scrub(value) == value

@@ -2,48 +2,74 @@
 
 The current context is one string, the `traceparent`, because that is what rides in headers, events and outbox rows. Every piece
 of work has one, recorded or not: problem documents and messages show its trace id. Whoever begins a trace decides whether it is
-recorded, the others follow the flag. What is not recorded costs about a microsecond and never touches the OpenTelemetry SDK.
+recorded, the others follow the flag - until something fails: then it is recorded whatever was decided, with what encloses it in
+this process, and what it causes from there on. So many failures a second, that is: where everything fails, a sample says it all.
 """
 
 from __future__ import annotations
 
 import random
 import re
-import threading
-from collections.abc import Mapping, Sequence
-from contextvars import ContextVar, Token
-from types import TracebackType
-from typing import Final, Literal, Protocol, Self
+import socket
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Final
 
-from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+import structlog
+from opentelemetry.sdk.resources import (
+    HOST_NAME,
+    SERVICE_INSTANCE_ID,
+    SERVICE_NAME,
+    SERVICE_NAMESPACE,
+    SERVICE_VERSION,
+    Resource,
+)
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter
 
 from shared.config import TelemetrySettings
-from shared.errors import Failure
-from shared.telemetry.redaction import span_attributes
+from shared.telemetry.catalogue import SPANS_TOTAL
+from shared.telemetry.metrics import Reading
+from shared.telemetry.otlp import OtlpSink
+from shared.telemetry.span import (
+    TRACEPARENT,
+    Carried,
+    Kind,
+    Recordable,
+    Span,
+    SpanScope,
+    Unrecorded,
+    Untraced,
+    child_of,
+    current,
+    new_root,
+    root_of,
+)
+from shared.version import VERSION
 
-Kind = Literal["internal", "server", "client", "producer", "consumer"]
+__all__ = ["NO_SPAN", "Kind", "Span", "SpanScope", "Tracing", "current_traceparent", "is_sampled", "trace_id_of", "trace_of"]
+
+log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS: Final = 3.0
-_EXPORT_SECONDS: Final = 2.0
-_KINDS: Final[Mapping[str, trace.SpanKind]] = {kind.name.lower(): kind for kind in trace.SpanKind}
+FAILURES_PER_SECOND: Final = 20.0
+FAILURES_AT_ONCE: Final = 100.0
+RECORD_HEADER: Final = "X-Chasqui-Trace"
+RECORD: Final = "record"
+"""The header's value that has a request recorded whatever the ratio."""
 
-# W3C Trace Context §3.2.2: lower-case hex; neither id all zeros, no version ff; later versions may carry more after the flags.
-_TRACEPARENT: Final = re.compile(r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+NO_SPAN: Final = Untraced()
+
 _FLAGS_AT: Final = slice(53, 55)
 _SAMPLED_DIGITS: Final = "13579bdf"
-
-_current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+_ID_DIGITS: Final = re.compile(r"[a-z]+_([0-9a-v]{26})")
 
 
 def current_traceparent() -> str | None:
     """The context of the work at hand: what to send along with a request, an event, a row."""
-    return _current.get()
+    span = current.get()
+    return None if span is None else span.traceparent
 
 
 def is_sampled(traceparent: str | None) -> bool:
@@ -56,72 +82,58 @@ def trace_id_of(traceparent: str | None) -> str | None:
     return traceparent[3:35] if traceparent is not None else None
 
 
-class Span(Protocol):
-    """A piece of work being traced."""
-
-    @property
-    def traceparent(self) -> str:
-        """This span as the parent of what it causes elsewhere."""
-        ...
-
-    def set(self, **attributes: object) -> None:
-        """Add attributes; those not on the allow-list are dropped."""
-        ...
-
-    def fail(self, code: str) -> None:
-        """Mark the work as failed. A code, never an exception's text."""
-        ...
-
-
-class SpanScope(Span, Protocol):
-    """A span as a context manager. An exception that leaves the block fails it with its `Failure` code or its class's name."""
-
-    def __enter__(self) -> Span: ...
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
-    ) -> None: ...
+def trace_of(entity_id: str) -> str:
+    """The trace that failures of something are recorded in whose own trace nobody records: that of its own id, which is a UUID as a
+    trace id is one, so that all of them meet there without anything being carried along."""
+    found = _ID_DIGITS.fullmatch(entity_id)
+    return f"{(int(found[1], 32) if found else random.getrandbits(128)) % (1 << 128) or 1:032x}"
 
 
 class Tracing:
     """The tracer of one service.
 
     Nothing is recorded without an `exporter` or an OTLP endpoint. A given exporter is called in line, at each span's end, and
-    stays its giver's; it suits tests and spans kept in memory.
+    stays its giver's; it suits tests and spans kept in memory, and must not wait.
     """
 
     def __init__(self, service: str, settings: TelemetrySettings, exporter: SpanExporter | None = None) -> None:
-        self._ratio = settings.sample_ratio
-        self._provider: TracerProvider | None = None
-        self._tracer: trace.Tracer | None = None
-        self._otlp: OTLPSpanExporter | None = None
-        if exporter is None and not settings.otlp_endpoint:
-            return
-        self._provider = TracerProvider(
-            sampler=ALWAYS_ON,  # decided here, before the SDK is entered
-            resource=Resource({"service.name": service, "service.namespace": "chasqui"}),
-            shutdown_on_exit=False,
+        self.resource: Final = Resource.create(  # the SDK adds what OTEL_RESOURCE_ATTRIBUTES says
+            {
+                SERVICE_NAME: service,
+                SERVICE_NAMESPACE: "chasqui",
+                SERVICE_VERSION: VERSION,
+                SERVICE_INSTANCE_ID: uuid.uuid4().hex,
+                HOST_NAME: socket.gethostname(),
+            }
         )
-        if exporter is not None:
-            self._provider.add_span_processor(_InLine(exporter))
+        self._ratio = settings.sample_ratio
+        self._exporter = exporter
+        self._otlp: OtlpSink | None = None
         if settings.otlp_endpoint:
-            endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
-            self._otlp = OTLPSpanExporter(endpoint=endpoint, timeout=_EXPORT_SECONDS)
-            self._provider.add_span_processor(BatchSpanProcessor(self._otlp, max_queue_size=16_384))
-        self._tracer = self._provider.get_tracer("chasqui")
+            self._otlp = OtlpSink(settings.otlp_endpoint, settings.otlp_header_fields)
+        self._may_record = exporter is not None or self._otlp is not None
+        self._failures_left = FAILURES_AT_ONCE
+        self._counted_at = time.monotonic()
+
+    @property
+    def exported(self) -> int:
+        """Spans that the collector took."""
+        return 0 if self._otlp is None else self._otlp.exported
+
+    @property
+    def lost(self) -> int:
+        """Spans that the collector did not get."""
+        return 0 if self._otlp is None else self._otlp.lost
+
+    async def read(self) -> Iterable[Reading]:
+        """For a scrape."""
+        return (Reading(SPANS_TOTAL, self.exported, ("exported",)), Reading(SPANS_TOTAL, self.lost, ("lost",)))
 
     def close(self) -> None:
         """Flush what is recorded, for at most `FLUSH_SECONDS`; blocks, and loses the rest. Twice is safe."""
-        provider, self._provider, self._tracer = self._provider, None, None
-        if provider is None:
-            return
-        # The SDK waits up to 30 s for a collector that is away, and a daemon thread keeps no process alive.
-        flush = threading.Thread(target=provider.shutdown, name="flush-spans", daemon=True)
-        flush.start()
-        flush.join(FLUSH_SECONDS)
-        if flush.is_alive() and self._otlp is not None:
-            # The rest is refused at once instead of tried.
-            self._otlp.shutdown()  # type: ignore[no-untyped-call]  # the SDK left it so
+        self._may_record, self._exporter = False, None
+        if self._otlp is not None:
+            self._otlp.close(FLUSH_SECONDS)
 
     def span(
         self,
@@ -130,128 +142,77 @@ class Tracing:
         kind: Kind = "internal",
         traceparent: str | None = None,
         attributes: Mapping[str, object] | None = None,
+        record: bool = False,
     ) -> SpanScope:
         """A span that is current within its block. It begins here, so enter it at once.
 
         `traceparent` comes from outside and may be anything: one that is malformed begins a new trace. None makes a child of
-        the current span, or a new trace.
+        the current span, or a new trace. `record` has it recorded whatever its parent or the ratio says.
         """
-        parent = _current.get() if traceparent is None else traceparent if _TRACEPARENT.fullmatch(traceparent) else None
-        tracer = self._tracer
-        if parent is None:
-            if tracer is None or random.random() >= self._ratio:  # noqa: S311  # a sample is no secret
-                return _Unrecorded(f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00")
-            return _Recorded(tracer.start_span(name, Context(), _KINDS[kind]), attributes)
-        if tracer is None or parent[54] not in _SAMPLED_DIGITS:
-            return _Unrecorded(parent if parent[_FLAGS_AT] == "00" and len(parent) == 55 else f"00{parent[2:53]}00")
-        return _Recorded(tracer.start_span(name, _remote(parent), _KINDS[kind]), attributes)
+        parent: Carried | str | None
+        if traceparent is None:
+            parent = current.get()
+            above = None if parent is None else parent.traceparent
+        else:
+            parent = above = traceparent if TRACEPARENT.fullmatch(traceparent) else None
+        if not self._may_record:
+            return Unrecorded(new_root(is_recorded=False) if above is None else _unsampled(above))
+        if above is None:
+            is_recorded = record or random.random() < self._ratio  # noqa: S311  # a sample is no secret
+            own = new_root(is_recorded=is_recorded)
+            return Recordable(name, kind, None, own, attributes, self, is_recorded)
+        is_recorded = record or above[54] in _SAMPLED_DIGITS
+        own = child_of(above) if is_recorded else _unsampled(above)
+        return Recordable(name, kind, parent, own, attributes, self, is_recorded)
 
     def follow(
         self, name: str, traceparent: str | None, *, kind: Kind = "internal", attributes: Mapping[str, object] | None = None
     ) -> SpanScope:
         """A span of the trace that an event or a row came with. One that came with none, or with one that nobody records, begins
-        none here and costs nothing; the `traceparent` of such a span is empty."""
+        none here and costs nothing; the `traceparent` of such a span is empty, and `failed` says what went wrong under it."""
         if not is_sampled(traceparent):
-            return _UNTRACED
+            return NO_SPAN
         return self.span(name, kind=kind, traceparent=traceparent, attributes=attributes)
 
+    def failed(
+        self,
+        name: str,
+        code: str,
+        entity_id: str,
+        *,
+        seconds: float,
+        kind: Kind = "internal",
+        attributes: Mapping[str, object] | None = None,
+    ) -> str | None:
+        """Record work that nobody traced after it has failed: it took so long, and is the first span of `trace_of(entity_id)`.
+        Returns its traceparent; None where it is not recorded, nothing being recorded or too much failing just now."""
+        if not self._may_record or not self.may_fail():
+            return None
+        own = root_of(trace_of(entity_id))
+        span = Recordable(name, kind, None, own, attributes, self, True)
+        span.began(seconds)
+        span.fail(code)
+        self.put(span.readable(time.time_ns()))
+        return own
 
-class _Untraced:
-    """Of no trace; one for all."""
+    def may_fail(self) -> bool:
+        """Take the place of a failure among those that are recorded though their traces are not."""
+        now = time.monotonic()
+        left = min(FAILURES_AT_ONCE, self._failures_left + (now - self._counted_at) * FAILURES_PER_SECOND)
+        self._counted_at = now
+        self._failures_left = left - 1 if left >= 1 else left
+        return left >= 1
 
-    __slots__ = ()
-    traceparent: Final = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, exc_type: object, error: object, traceback: object, /) -> None:
-        pass
-
-    def set(self, **attributes: object) -> None:
-        pass
-
-    def fail(self, code: str) -> None:
-        pass
-
-
-_UNTRACED: Final = _Untraced()
-
-
-class _Unrecorded:
-    """Carries the context on and does nothing else."""
-
-    __slots__ = ("_token", "traceparent")
-
-    def __init__(self, traceparent: str) -> None:
-        self.traceparent = traceparent
-
-    def __enter__(self) -> Self:
-        self._token = _current.set(self.traceparent)
-        return self
-
-    def __exit__(self, exc_type: object, error: object, traceback: object, /) -> None:
-        _current.reset(self._token)
-
-    def set(self, **attributes: object) -> None:
-        pass
-
-    def fail(self, code: str) -> None:
-        pass
+    def put(self, span: ReadableSpan) -> None:
+        if self._otlp is not None:
+            self._otlp.put(span)
+        if self._exporter is not None:
+            try:
+                self._exporter.export((span,))
+            except Exception as error:  # whatever it is: what was recorded has been done, and is not to fail for it
+                log.warning("spans.not_exported", exc_info=error)
 
 
-class _Recorded:
-    """A span of the SDK behind the allow-list."""
-
-    __slots__ = ("_span", "_token", "traceparent")
-
-    def __init__(self, span: trace.Span, attributes: Mapping[str, object] | None) -> None:
-        self._span = span
-        self._token: Token[str | None] | None = None
-        context = span.get_span_context()
-        self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
-        if attributes:
-            self._set(attributes)
-
-    def __enter__(self) -> Self:
-        self._token = _current.set(self.traceparent)
-        return self
-
-    def __exit__(self, exc_type: object, error: BaseException | None, traceback: object, /) -> None:
-        if self._token is not None:
-            _current.reset(self._token)
-        if error is not None:
-            self.fail(error.code if isinstance(error, Failure) else type(error).__name__)
-        self._span.end()
-
-    def set(self, **attributes: object) -> None:
-        self._set(attributes)
-
-    def fail(self, code: str) -> None:
-        self._set({"error.type": code})
-        self._span.set_status(trace.StatusCode.ERROR)
-
-    def _set(self, attributes: Mapping[str, object]) -> None:
-        for name, value in span_attributes(attributes):
-            self._span.set_attribute(name, value)
-
-
-class _InLine(SpanProcessor):
-    """Hands each span over when it ends. Does not shut the exporter down: several services may share it."""
-
-    def __init__(self, exporter: SpanExporter) -> None:
-        self._exporter = exporter
-
-    def on_end(self, span: ReadableSpan) -> None:
-        spans: Sequence[ReadableSpan] = (span,)
-        self._exporter.export(spans)
-
-
-def _remote(traceparent: str) -> Context:
-    parent = trace.SpanContext(
-        trace_id=int(traceparent[3:35], 16),
-        span_id=int(traceparent[36:52], 16),
-        is_remote=True,
-        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
-    )
-    return trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
+def _unsampled(parent: str) -> str:
+    """The context of work that is not recorded: it goes by the name of its parent."""
+    return parent if parent[_FLAGS_AT] == "00" and len(parent) == 55 else f"00{parent[2:53]}00"

@@ -19,10 +19,12 @@ WAY = [
     # span, its service, the span it hangs on
     ("POST /api/messages", "gateway", None),
     ("process scheduler.hold", "scheduler", "POST /api/messages"),
-    ("process sender.deliver", "sender", "process scheduler.hold"),
-    ("POST messages", "sender", "process sender.deliver"),
+    ("release", "scheduler", "process scheduler.hold"),
+    ("process sender.deliver", "sender", "release"),
+    ("attempt", "sender", "process sender.deliver"),
+    ("POST messages", "sender", "attempt"),
     ("POST /{phone_number_id}/messages", "sandbox", "POST messages"),
-    ("webhook status", "gateway", None),
+    ("webhook status", "gateway", "POST /api/messages"),
     ("process archive.record", "archive", None),
 ]
 """None: on some span of the trace, which one is not promised."""
@@ -96,6 +98,38 @@ async def test_messages_of_a_batch_share_the_requests_trace(assembly: Assembly, 
     assert {(s.attributes or {})["message_id"] for s in calls} == {message["id"] for message in messages}
 
 
+async def test_a_webhook_that_is_recorded_is_linked_from_what_it_says(
+    assembly: Assembly, exporter: InMemorySpanExporter
+) -> None:
+    async with assembly.api() as api:
+        await api.until_status(await api.send(to="+15551234567"), "read")
+    brought = {
+        (span.context.trace_id, span.context.span_id)
+        for span in exporter.get_finished_spans()
+        if span.name == "POST /api/webhooks/whatsapp"
+    }
+    linked = [
+        {(link.context.trace_id, link.context.span_id) for link in span.links}
+        for span in exporter.get_finished_spans()
+        if span.name == "webhook status"
+    ]
+    assert len(linked) == STATUSES
+    assert all(links and links <= brought for links in linked)
+
+
+async def test_a_retry_is_told_by_its_attempts(assembly: Assembly, exporter: InMemorySpanExporter) -> None:
+    """The sandbox is overloaded when it is first asked."""
+    async with assembly.api() as api:
+        message = await api.until_status(await api.send(to="+19995550029"), "read")
+    attempts = [
+        s for s in exporter.get_finished_spans() if s.name == "attempt" and f"{s.context.trace_id:032x}" == message["trace_id"]
+    ]
+    first, second = sorted(attempts, key=lambda span: span.start_time or 0)
+    assert (first.status.is_ok, [event.name for event in first.events]) == (False, ["put_back"])
+    assert (first.attributes or {})["error.type"] == "provider.131016"
+    assert ((second.attributes or {})["outcome"], (second.attributes or {})["attempt"]) == ("sent", 2)
+
+
 def assert_connected(spans: Sequence[ReadableSpan]) -> None:
     by_id = {span.context.span_id: span for span in spans}
     roots = [span for span in spans if span.parent is None]
@@ -121,7 +155,7 @@ def tree(spans: Sequence[ReadableSpan]) -> str:
             above = span.parent.span_id if span.parent is not None and span.parent.span_id in known else None
             if above == parent:
                 lost = "" if span.parent is None or above is not None else f"  (hangs on {span.parent.span_id:016x}, not here)"
-                lines.append(f"{'  ' * depth}{span.resource.attributes['service.name']}: {span.name}{lost}")
+                lines.append(f"{'  ' * depth}{span.resource.attributes['service.name']!s}: {span.name}{lost}")
                 show(span.context.span_id, depth + 1)
 
     show(None, 0)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretStr
 from shared.errors import Permanent, Rejected, Retry
 from shared.personal import Model, Personal
 from shared.telemetry.logging import setup_logging
-from shared.telemetry.redaction import scrub
+from shared.telemetry.redaction import HIDDEN, scrub
 
 PHONE = "+4915112345678"
 TEXT = "Grandma's soup recipe"
@@ -245,3 +245,8 @@ def test_lists_of_ids_and_counts_by_name_are_shown(out: io.StringIO) -> None:
 )
 def test_scrubbing_leaves_the_rest_alone(harmless: str) -> None:
     assert scrub(harmless) == harmless
+
+
+@pytest.mark.parametrize("kind", ["live", "test", "admin"])
+def test_a_key_of_any_kind_is_scrubbed(kind: str) -> None:
+    assert scrub(f"refused chq_{kind}_0a1b2c3d4e5f_secret here") == f"refused {HIDDEN} here"

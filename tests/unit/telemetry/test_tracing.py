@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.config import TelemetrySettings
 from shared.errors import Permanent
-from shared.telemetry.tracing import Kind, Tracing, current_traceparent, is_sampled, trace_id_of
+from shared.ids import new_id
+from shared.telemetry.tracing import FAILURES_AT_ONCE, Kind, Tracing, current_traceparent, is_sampled, trace_id_of, trace_of
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SAMPLED = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -94,6 +101,124 @@ def test_what_comes_with_a_recorded_trace_goes_on_with_it() -> None:
     assert finished.parent is not None
     assert f"{finished.parent.span_id:016x}" == "00f067aa0ba902b7"
     assert (finished.name, finished.kind.name, dict(finished.attributes or {})) == ("POST messages", "CLIENT", {"attempt": 1})
+
+
+def test_what_fails_is_recorded_with_what_encloses_it_and_goes_on_recorded() -> None:
+    tracing, exporter = recording(0)
+
+    with tracing.span("request", kind="server", attributes={"count": 1}) as request:
+        handed_on = request.traceparent
+        with tracing.span("went well"):
+            pass
+        with tracing.span("store") as store:
+            store.event("asked", attempt=1)
+            store.fail("database.away")
+            assert is_sampled(current_traceparent())
+        assert is_sampled(current_traceparent())
+
+    inner, outer = exporter.get_finished_spans()
+    assert (inner.name, outer.name) == ("store", "request")
+    assert (inner.parent and inner.parent.span_id, outer.parent) == (outer.context.span_id, None)
+    assert [event.name for event in inner.events] == ["asked"]
+    assert (inner.status.is_ok, outer.status.status_code.name) == (False, "UNSET")
+    assert dict(outer.attributes or {}) == {"count": 1}
+    assert handed_on[3:52] == f"{outer.context.trace_id:032x}-{outer.context.span_id:016x}", "what was told before names it too"
+    assert current_traceparent() is None
+
+
+def test_a_failure_in_a_trace_that_its_caller_does_not_record_names_the_caller() -> None:
+    tracing, exporter = recording(0)
+
+    with pytest.raises(ValueError, match="x"), tracing.span("request", traceparent=UNSAMPLED):
+        raise ValueError("x")
+
+    (span,) = exporter.get_finished_spans()
+    assert f"{span.context.trace_id:032x}" == TRACE
+    assert span.parent is not None
+    assert f"{span.parent.span_id:016x}" == "00f067aa0ba902b7"
+
+
+def test_what_encloses_a_failure_but_has_ended_is_left_out() -> None:
+    tracing, exporter = recording(0)
+    with tracing.span("request"):
+        late = tracing.span("left behind")
+    with late as span:
+        span.fail("too.late")
+
+    assert [span.name for span in exporter.get_finished_spans()] == ["left behind"]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit])
+def test_being_cancelled_is_no_failure(error: type[BaseException]) -> None:
+    tracing, exporter = recording(0)
+    with pytest.raises(error), tracing.span("request"):
+        raise error
+
+    assert exporter.get_finished_spans() == ()
+
+
+def test_where_everything_fails_a_sample_is_recorded() -> None:
+    tracing, exporter = recording(0)
+    for _ in range(int(FAILURES_AT_ONCE) * 5):
+        with tracing.span("request") as span:
+            span.fail("database.away")
+
+    assert FAILURES_AT_ONCE <= len(exporter.get_finished_spans()) < FAILURES_AT_ONCE * 2
+
+
+def test_whoever_asks_for_it_is_recorded() -> None:
+    tracing, exporter = recording(0)
+    with tracing.span("asked", record=True), tracing.span("within"):
+        pass
+    with tracing.span("of another", traceparent=UNSAMPLED, record=True):
+        pass
+
+    within, asked, of_another = exporter.get_finished_spans()
+    assert within.parent is not None
+    assert within.parent.span_id == asked.context.span_id
+    assert f"{of_another.context.trace_id:032x}" == TRACE
+
+
+def test_a_failure_told_afterwards_is_of_the_trace_of_its_id() -> None:
+    tracing, exporter = recording(0)
+    message_id = new_id("msg")
+
+    told = tracing.failed("attempt", "provider.131026", message_id, seconds=2.0, attributes={"message_id": message_id})
+
+    assert is_sampled(told)
+    assert trace_id_of(told) == trace_of(message_id)
+    (span,) = exporter.get_finished_spans()
+    assert f"{span.context.trace_id:032x}" == trace_of(message_id)
+    assert (span.end_time or 0) - (span.start_time or 0) >= 2_000_000_000
+    assert dict(span.attributes or {}) == {"message_id": message_id, "error.type": "provider.131026"}
+    assert Tracing("x", TelemetrySettings()).failed("attempt", "x", message_id, seconds=0) is None
+
+
+def test_ids_have_traces_of_their_own() -> None:
+    ids = {new_id("msg") for _ in range(1_000)}
+    assert len({trace_of(one) for one in ids}) == len(ids)
+    assert all(re.fullmatch("(?!0{32})[0-9a-f]{32}", trace_of(one)) for one in (*ids, "msg_", "no id at all"))
+
+
+@pytest.mark.parametrize("junk", [None, "", "junk", f"{'x' * 54}1", f"00-{'0' * 32}-00f067aa0ba902b7-01"])
+def test_a_link_to_nothing_is_none(junk: str | None) -> None:
+    tracing, exporter = recording()
+    with tracing.span("batch") as span:
+        span.link(junk)
+        span.link(SAMPLED)
+
+    (link,) = exporter.get_finished_spans()[0].links
+    assert f"{link.context.span_id:016x}" == "00f067aa0ba902b7"
+
+
+def test_an_exporter_that_fails_fails_nothing_else() -> None:
+    class Broken(InMemorySpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            raise OSError(len(spans))
+
+    with Tracing("x", TelemetrySettings(), Broken()).span("work") as span:
+        pass
+    assert is_sampled(span.traceparent)
 
 
 def test_without_exporter_a_sampled_parent_is_passed_on_unsampled() -> None:
