@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import structlog
 
 from shared.bus import routing
-from shared.bus.interface import BusError, Handler, StopSignal, Subscription
+from shared.bus.interface import BusError, Handler, OnSettled, Settled, StopSignal, Subscription
 from shared.errors import BatchFailed, Permanent, Retry
 from shared.events.codec import decode, packed, unpacked
 from shared.events.event import Event
@@ -155,12 +155,14 @@ class Inflow:
                 return
 
 
-async def work(subscription: Subscription, handler: Handler, inflow: Inflow, stop: StopSignal) -> None:
+async def work(
+    subscription: Subscription, handler: Handler, inflow: Inflow, stop: StopSignal, on_settled: OnSettled | None = None
+) -> None:
     """Feed `handler` from `inflow`, `concurrency` calls at once, until `stop` is set; handlers in hand end first."""
 
     async def worker() -> None:
         while entries := await inflow.take(subscription, stop):
-            await _Call(subscription, handler, entries).settle()
+            await _Call(subscription, handler, entries, on_settled).settle()
 
     async def wake_on_stop() -> None:
         await stop.wait()
@@ -179,6 +181,8 @@ class _Call:
     subscription: Subscription
     handler: Handler
     entries: list[Entry]
+    on_settled: OnSettled | None
+    done: int = 0
     retried: int = 0
     dead: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -240,7 +244,10 @@ class _Call:
             log.error("delivery.unreadable", subscription=self.subscription.name, code=entry.fault.code)
             await _hand_over(delivery, [_Departure(delivery.body, dead_code=entry.fault.code)])
         elif any(verdicts):
+            self.done += verdicts.count(None)
             await _hand_over(delivery, self._departures(delivery, verdicts))
+        else:
+            self.done += len(verdicts)
         await delivery.ack()
 
     def _departures(self, delivery: Delivery, verdicts: Sequence[Verdict]) -> list[_Departure]:
@@ -265,6 +272,9 @@ class _Call:
         ]
 
     def _tell(self, events: int) -> None:
+        seconds = time.monotonic() - self.started
+        if self.on_settled is not None:
+            self.on_settled(Settled(self.done, self.retried, self.dead, seconds))
         log.info(
             "delivery.settled",
             subscription=self.subscription.name,
@@ -272,7 +282,7 @@ class _Call:
             outcome="dead" if self.dead else "retried" if self.retried else "done",
             retried=self.retried,
             dead=self.dead,
-            duration_ms=round((time.monotonic() - self.started) * 1000, 3),
+            duration_ms=round(seconds * 1000, 3),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from shared.bus.dead_letters import DeadLetters, Wanted
 from shared.events.codec import Batch
 from shared.events.event import Event
 
@@ -15,12 +16,29 @@ of them, `BatchFailed` for some; any other exception is a bug in one of them, so
 event: effects must be idempotent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a batch of events, and how long it was in hand."""
+
+    done: int
+    retried: int
+    dead: int
+    seconds: float
+
+
+OnSettled = Callable[[Settled], None]
+
+
 class BusError(Exception):
     """Base of what `publish` raises."""
 
 
 class Refused(BusError):
     """The batch is surely in no queue: unroutable, or turned down by the broker."""
+
+
+class UnknownQueue(BusError):
+    """No subscription of that name was ever declared."""
 
 
 class Uncertain(BusError):
@@ -90,15 +108,43 @@ class Bus(Protocol):
         """
         ...
 
-    async def consume(self, subscription: Subscription, handler: Handler, stop: StopSignal) -> None:
-        """Feed `handler` until `stop` is set, then let handlers in hand end and return.
+    async def consume(
+        self, subscription: Subscription, handler: Handler, stop: StopSignal, on_settled: OnSettled | None = None
+    ) -> None:
+        """Feed `handler` until `stop` is set, then let handlers in hand end and return. Each batch is told to `on_settled`.
 
         Survives a restart of the broker. If cancelled, what was not settled comes back to another consumer.
         """
         ...
 
+    async def check(self) -> None:
+        """Readiness: it answers. Raises `BusError` where it does not."""
+        ...
+
     async def stats(self, subscription: Subscription) -> QueueStats:
         """Depths, for health pages and tests."""
+        ...
+
+    async def dead_letters(self, queue: str) -> DeadLetters:
+        """The dead letters of the subscription of that name. Raises `UnknownQueue`, or `Uncertain`."""
+        ...
+
+    async def settle_dead_letters(self, queue: str, wanted: Wanted, *, replay: bool) -> int:
+        """Of those that `dead_letters` shows, throw away the wanted ones, or let them be handled again by that subscription alone,
+        as in their first attempt; returns how many. A letter leaves only when the bus has custody of what it became.
+
+        Raises `UnknownQueue`, or `Uncertain` where some may have been settled and others not; again is safe.
+        """
+        ...
+
+    async def hurry(self) -> int:
+        """Bring back at once what waits for another attempt; returns how many bus messages. Again is safe. Raises `BusError`."""
+        ...
+
+    async def restart(self, queue: str) -> bool:
+        """Let every consumer of the subscription of that name, in whatever process, finish what it has in hand, let go of the queue
+        and take it anew; False where there is none at this moment. Raises `Uncertain`.
+        """
         ...
 
 

@@ -97,10 +97,11 @@ class Link:
         return connection
 
     @asynccontextmanager
-    async def channel(self) -> AsyncIterator[AbstractChannel]:
-        """For a few calls whose failure, by AMQP's rules, closes the channel. Raises `Uncertain` where the connection goes."""
+    async def channel(self, seconds: float = SETUP_SECONDS) -> AsyncIterator[AbstractChannel]:
+        """For calls whose failure, by AMQP's rules, closes the channel. Raises `Uncertain` where the connection goes, or they take
+        longer than `seconds`."""
         with losses_as(Uncertain):
-            async with asyncio.timeout(SETUP_SECONDS):
+            async with asyncio.timeout(seconds):
                 connection = await self.connection()
                 channel = await connection.channel(publisher_confirms=False)
                 try:

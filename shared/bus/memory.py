@@ -11,11 +11,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import Final, Self
 
 from shared.bus.consumer import Inflow, work
-from shared.bus.interface import Handler, QueueStats, Refused, StopSignal, Subscription, Uncertain
+from shared.bus.dead_letters import LOOKED_AT, DeadLetter, DeadLetters, Wanted
+from shared.bus.interface import Handler, OnSettled, QueueStats, Refused, StopSignal, Subscription, Uncertain, UnknownQueue
 from shared.events.codec import Batch
 
 MAX_UNSETTLED: Final = 4096
@@ -51,7 +54,7 @@ class MemoryBus:
 
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
         for subscription in subscriptions:
-            queue = self._queues.setdefault(subscription.name, _Queue())
+            queue = self._queues.setdefault(subscription.name, _Queue(subscription.name))
             for subject in subscription.subjects:
                 if queue not in self._bindings[subject]:
                     self._bindings[subject].append(queue)
@@ -70,16 +73,69 @@ class MemoryBus:
             queue.inflow.put(_Parcel(queue, custody, batch.subject, batch.body))
         await custody.settled
 
-    async def consume(self, subscription: Subscription, handler: Handler, stop: StopSignal) -> None:
+    async def consume(
+        self, subscription: Subscription, handler: Handler, stop: StopSignal, on_settled: OnSettled | None = None
+    ) -> None:
         await self.declare([subscription])
-        await work(subscription, handler, self._queues[subscription.name].inflow, stop)
+        queue = self._queues[subscription.name]
+        queue.consumers += 1
+        try:
+            await work(subscription, handler, queue.inflow, stop, on_settled)
+        finally:
+            queue.consumers -= 1
+
+    async def check(self) -> None:
+        if self._closed:
+            raise Refused("the bus is closed")
 
     async def stats(self, subscription: Subscription) -> QueueStats:
         queue = self._queues[subscription.name]
-        return QueueStats(waiting=len(queue.inflow), dead=queue.dead, extra={"delayed": len(queue.delayed)})
+        return QueueStats(waiting=len(queue.inflow), dead=len(queue.dead), extra={"delayed": len(queue.delayed)})
+
+    async def dead_letters(self, queue: str) -> DeadLetters:
+        dead = self._queue(queue).dead
+        return DeadLetters([grave.letter for grave in islice(dead, LOOKED_AT)], len(dead))
+
+    async def settle_dead_letters(self, queue: str, wanted: Wanted, *, replay: bool) -> int:
+        """A replayed one is its publisher's again, as before; when the last one of a batch is settled, that batch is."""
+        found = self._queue(queue)
+        settled = [grave for grave in islice(found.dead, LOOKED_AT) if wanted(grave.letter)]
+        for grave in settled:
+            custody = grave.custody
+            if replay and not custody.is_live():
+                await self._room.acquire()
+                if custody.is_live() or grave not in found.dead:  # somebody else was faster, while there was no room
+                    self._room.release()
+            if grave not in found.dead:
+                continue
+            del found.dead[grave]
+            custody.dead -= 1
+            if replay:
+                found.inflow.put(_Parcel(found, custody, grave.letter.subject, grave.letter.body))
+            elif not custody.is_live():
+                self._settle(custody)
+        return len({grave.letter.letter_id for grave in settled})
+
+    async def hurry(self) -> int:
+        return sum(queue.hurry() for queue in self._queues.values())
+
+    async def restart(self, queue: str) -> bool:
+        """There is no connection that could be stale: its consumers look again whether something waits."""
+        found = self._queue(queue)
+        found.inflow.wake_all()
+        return found.consumers > 0
+
+    def _queue(self, name: str) -> _Queue:
+        try:
+            return self._queues[name]
+        except KeyError:
+            raise UnknownQueue(name) from None
 
     def _no_longer_live(self, custody: _Custody) -> None:
         self._room.release()
+        self._settle(custody)
+
+    def _settle(self, custody: _Custody) -> None:
         if not custody.dead:
             self._custodies.discard(custody)
             if not custody.settled.done():
@@ -90,16 +146,27 @@ class MemoryBus:
 class _Queue:
     """Of one subscription; all its consumers take from the same inflow."""
 
+    name: str
     inflow: Inflow = field(default_factory=Inflow)
     delayed: dict[_Parcel, asyncio.TimerHandle] = field(default_factory=dict)
-    dead: int = 0
+    dead: dict[_Grave, None] = field(default_factory=dict)
+    """In the order of their deaths."""
+    consumers: int = 0
 
     def put_later(self, parcel: _Parcel, seconds: float) -> None:
-        def put() -> None:
-            del self.delayed[parcel]
-            self.inflow.put(parcel)
+        self.delayed[parcel] = asyncio.get_running_loop().call_later(seconds, self._put, parcel)
 
-        self.delayed[parcel] = asyncio.get_running_loop().call_later(seconds, put)
+    def hurry(self) -> int:
+        """Put them now; how many there were."""
+        waiting = tuple(self.delayed.items())
+        for parcel, timer in waiting:
+            timer.cancel()
+            self._put(parcel)
+        return len(waiting)
+
+    def _put(self, parcel: _Parcel) -> None:
+        del self.delayed[parcel]
+        self.inflow.put(parcel)
 
     def close(self) -> None:
         for timer in self.delayed.values():
@@ -122,9 +189,20 @@ class _Custody:
         if not self.live:
             self.on_end(self)
 
+    def is_live(self) -> bool:
+        return self.live > 0
+
     def give_up(self) -> None:
         if not self.settled.done():
             self.settled.set_exception(Uncertain("the bus was closed"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grave:
+    """A dead letter, and the publish that it was part of."""
+
+    letter: DeadLetter
+    custody: _Custody
 
 
 @dataclass(slots=True, eq=False)
@@ -147,8 +225,9 @@ class _Parcel:
     async def send_back(self, body: bytes, *, attempt: int, wait_seconds: int) -> None:
         self.queue.put_later(_Parcel(self.queue, self.custody, self.subject, body, attempt), wait_seconds)
 
-    async def bury(self, body: bytes, code: str) -> None:  # noqa: ARG002  # nothing is kept of the dead but their number
-        self.queue.dead += 1
+    async def bury(self, body: bytes, code: str) -> None:
+        letter = DeadLetter(self.queue.name, self.subject, body, code, self.attempt, datetime.now(UTC))
+        self.queue.dead[_Grave(letter, self.custody)] = None
         self.custody.dead += 1
 
     def give_back(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,12 +18,14 @@ from typing import Final
 
 import structlog
 
-from shared.bus.interface import Bus, BusError, StopSignal
+from shared.bus.interface import Bus, BusError, Refused, StopSignal
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
 from shared.events.codec import Batch, encode
 from shared.events.event import Event
 from shared.run import Stage
+from shared.telemetry.catalogue import BUS_PUBLISH_FAILURES_TOTAL, BUS_PUBLISHED_TOTAL, OUTBOX_OLDEST_AGE_SECONDS, OUTBOX_ROWS
+from shared.telemetry.metrics import Metrics, Reading
 from shared.unavailable import is_unavailable
 
 log = structlog.get_logger(__name__)
@@ -33,6 +35,7 @@ INSERT: Final = _sql["insert_outbox"]
 LEASE: Final = _sql["lease_outbox"]
 DELETE: Final = _sql["delete_outbox"]
 END_LEASES: Final = _sql["end_leases"]
+MEASURE: Final = _sql["measure_outbox"]
 
 SWEEP_SECONDS: Final = 1.0
 SWEEP_ROWS: Final = 100
@@ -54,14 +57,20 @@ class Unit:
         self.events.extend(events)
 
 
+OnTold = Callable[[Sequence[Event]], None]
+"""Hears the events of each transaction that has committed; for counting, so it must not fail."""
+
+
 class Outbox:
     """The outbox of one service in one process. On a local bus no other process uses this schema's outbox, so leases that a
     former run left behind are ended at once instead of waited for."""
 
     stage = Stage.RELAY
 
-    def __init__(self, pool: Pool, bus: Bus, *, service: str) -> None:
-        self.name = f"{service}.outbox"
+    def __init__(self, pool: Pool, bus: Bus, metrics: Metrics, on_told: OnTold | None = None) -> None:
+        self.name = f"{metrics.service}.outbox"
+        self._metrics = metrics
+        self._on_told = on_told
         self._pool = pool
         self._bus = bus
         self._waiting: deque[tuple[int, Batch]] = deque()
@@ -70,6 +79,11 @@ class Outbox:
         self._wake = asyncio.Event()
         self._wake_deletes = asyncio.Event()
         self._wake_sweep = asyncio.Event()
+        metrics.source("outbox", self._read)
+
+    async def _read(self) -> Iterable[Reading]:
+        ((rows, oldest_seconds),) = await self._pool.fetch(MEASURE)
+        return (Reading(OUTBOX_ROWS, rows), Reading(OUTBOX_OLDEST_AGE_SECONDS, oldest_seconds))
 
     @property
     def _room(self) -> int:
@@ -88,6 +102,8 @@ class Outbox:
                 yield unit
                 batches = encode(unit.events)
                 rows = await self._insert(connection, batches) if batches else []
+        if self._on_told is not None and unit.events:
+            self._on_told(unit.events)
         self._take(islice(zip(rows, batches, strict=True), self._room))
 
     async def _insert(self, connection: Connection, batches: list[Batch]) -> list[int]:
@@ -143,8 +159,10 @@ class Outbox:
         except BusError as error:
             # The row stays: its lease runs out and a sweep tries again.
             log.warning("outbox.not_published", subject=batch.subject, events=batch.count, error=type(error).__name__)
+            self._metrics.count(BUS_PUBLISH_FAILURES_TOTAL, "refused" if isinstance(error, Refused) else "uncertain")
             self._held.discard(row_id)
         else:
+            self._metrics.count(BUS_PUBLISHED_TOTAL, batch.subject, by=batch.count)
             self._published.append(row_id)
             self._wake_deletes.set()
 

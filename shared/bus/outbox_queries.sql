@@ -20,6 +20,11 @@ DELETE FROM outbox WHERE id = ANY($1::bigint[])
 -- Ends every lease; for a process that knows itself to be the only one.
 UPDATE outbox SET leased_until = '-infinity' WHERE leased_until > now()
 
+-- name: measure_outbox
+-- How many rows there are, counted to 10,000, and how old the oldest is by its id, in seconds; 0 where there is none.
+SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 10000) AS counted) AS rows,
+    coalesce((SELECT greatest(0, extract(epoch FROM now() - created_at)) FROM outbox ORDER BY id LIMIT 1), 0)::float AS oldest_seconds
+
 -- name: insert_inbox
 -- Takes a subscription and event ids; returns the ids that were not there before.
 INSERT INTO inbox (subscription, event_id)

@@ -28,7 +28,14 @@ class Publisher:
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
 
     async def publish(
-        self, body: bytes, *, exchange: str, key: str, subject: str, headers: Mapping[str, str | int] | None = None
+        self,
+        body: bytes,
+        *,
+        exchange: str,
+        key: str,
+        subject: str,
+        headers: Mapping[str, str | int] | None = None,
+        expires_seconds: float | None = None,
     ) -> None:
         """Return when a queue has it, on a majority of its nodes. Takes at most `PUBLISH_SECONDS`.
 
@@ -40,6 +47,7 @@ class Publisher:
             delivery_mode=DeliveryMode.PERSISTENT,
             type=subject,
             headers=dict(headers) if headers else None,
+            expiration=expires_seconds,
         )
         sent = False
         try:
@@ -55,6 +63,15 @@ class Publisher:
             if not sent:
                 raise Refused("no broker takes messages now") from error
             raise
+
+    async def ready(self) -> None:
+        """Return where the broker takes messages at this moment. Raises `Refused`."""
+        try:
+            with losses_as(Uncertain):
+                async with asyncio.timeout(PUBLISH_SECONDS):
+                    await self._open_channel()
+        except Uncertain as error:
+            raise Refused("no broker takes messages now") from error
 
     async def _open_channel(self) -> AbstractChannel:
         connection = await self._link.writable()

@@ -25,6 +25,8 @@ from shared.errors import Retry
 EXCHANGE: Final = "chasqui.events"
 RETURN: Final = "chasqui.return"
 LOST: Final = "chasqui.lost"
+CONTROL: Final = "chasqui.control"
+"""Direct, key = subscription: a word on it makes all consumers of that one take their queue anew."""
 
 RETRY_LADDER_SECONDS: Final = (1, 5, 30, 120, 600)
 """The waits there are. Longer ones belong into the scheduler's table."""

@@ -2,84 +2,76 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import Final
 
 from structlog.contextvars import bound_contextvars
 
-from shared.bus.interface import Bus, Handler, StopSignal, Subscription
-from shared.errors import BatchFailed
+from shared.bus.interface import Bus, Handler, Settled, StopSignal, Subscription
+from shared.bus.traced import TracedHandler
 from shared.events.event import Event
 from shared.run import Stage
-from shared.telemetry.tracing import Span, SpanScope, Tracing
+from shared.telemetry.catalogue import (
+    BUS_EVENT_AGE_SECONDS,
+    BUS_EVENTS_IN_HAND,
+    BUS_EVENTS_TOTAL,
+    BUS_HANDLER_DURATION_SECONDS,
+)
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.tracing import Tracing
 
 _CONTEXT_FIELDS: Final = ("tenant_id", "event_id", "message_id")
 
 
 class Subscriber:
-    """Consumes until told to stop. Each event whose trace is recorded is handled under a span of its own, a child of what caused
-    it, and is handed on with that span as its trace context. Events nobody traces cost nothing."""
+    """Consumes until told to stop; events are handled under spans as `traced` says."""
 
     stage = Stage.CONSUME
 
-    def __init__(self, bus: Bus, subscription: Subscription, handler: Handler, tracing: Tracing) -> None:
+    def __init__(self, bus: Bus, subscription: Subscription, handler: Handler, tracing: Tracing, metrics: Metrics) -> None:
         self.name = f"{subscription.name}.subscriber"
         self._bus = bus
         self._subscription = subscription
-        self._handler = handler
-        self._tracing = tracing
+        system = "memory" if bus.is_local else "rabbitmq"
+        self._handler = TracedHandler(handler, subscription.name, tracing, system=system)
+        self._metrics = metrics
+        self._in_hand = 0
+        metrics.set(BUS_EVENTS_IN_HAND, 0, subscription.name)
+        for outcome in ("done", "retried", "dead"):
+            metrics.count(BUS_EVENTS_TOTAL, subscription.name, outcome, by=0)
 
     async def run(self, stop: StopSignal) -> None:
-        await self._bus.consume(self._subscription, self._handle, stop)
+        await self._bus.consume(self._subscription, self._handle, stop, self._count)
+
+    def _count(self, settled: Settled) -> None:
+        name = self._subscription.name
+        self._metrics.count(BUS_EVENTS_TOTAL, name, "done", by=settled.done)
+        if settled.retried:
+            self._metrics.count(BUS_EVENTS_TOTAL, name, "retried", by=settled.retried)
+        if settled.dead:
+            self._metrics.count(BUS_EVENTS_TOTAL, name, "dead", by=settled.dead)
+        self._metrics.observe(BUS_HANDLER_DURATION_SECONDS, settled.seconds, name)
+
+    def _count_in_hand(self, change: int) -> None:
+        self._in_hand += change
+        self._metrics.set(BUS_EVENTS_IN_HAND, self._in_hand, self._subscription.name)
 
     async def _handle(self, events: Sequence[Event]) -> None:
         context: Mapping[str, object] = {"subscription": self._subscription.name}
         if len(events) == 1:
             context = {**context, **_fields(events[0])}
-        with bound_contextvars(**context):
-            if any(event.traceparent for event in events):
-                await self._handle_traced(events)
-            else:
+        self._count_in_hand(len(events))
+        try:
+            with bound_contextvars(**context):
                 await self._handler(events)
-
-    async def _handle_traced(self, events: Sequence[Event]) -> None:
-        partial: BatchFailed | None = None
-        with ExitStack() as stack:
-            spans: dict[str, Span] = {}
-            handed = []
-            for event in events:
-                if event.traceparent is None:
-                    handed.append(event)
-                    continue
-                span = stack.enter_context(self._span(event))
-                spans[event.event_id] = span
-                handed.append(event.model_copy(update={"traceparent": span.traceparent}))
-            try:
-                await self._handler(handed)
-            except BatchFailed as failed:  # leaves the block another way: the spans of the others did not fail
-                partial = failed
-                for event_id, failure in failed.failures.items():
-                    if event_id in spans:
-                        spans[event_id].fail(failure.code)
-        if partial is not None:
-            raise partial
-
-    def _span(self, event: Event) -> SpanScope:
-        return self._tracing.span(
-            f"process {self._subscription.name}",
-            kind="consumer",
-            traceparent=event.traceparent,
-            attributes={
-                "messaging.system": "memory" if self._bus.is_local else "rabbitmq",
-                "messaging.operation.type": "process",
-                "messaging.destination.name": self._subscription.name,
-                "subject": event.subject(),
-                **_fields(event),
-            },
-        )
+        finally:
+            self._count_in_hand(-len(events))
+        age = time.time() - events[0].occurred_at.timestamp()
+        self._metrics.observe(BUS_EVENT_AGE_SECONDS, max(0.0, age), self._subscription.name, times=len(events))
 
 
 def _fields(event: Event) -> dict[str, str]:
-    """Ids worth finding a log line or a span by."""
-    return {name: value for name in _CONTEXT_FIELDS if isinstance(value := getattr(event, name, None), str)}
+    """Ids worth finding a log line by."""
+    fields = {name: value for name in _CONTEXT_FIELDS if isinstance(value := getattr(event, name, None), str)}
+    return fields if event.traceparent is None else {**fields, "trace_id": event.traceparent[3:35]}

@@ -36,6 +36,10 @@ async def test_a_subscription_gets_exactly_the_subjects_it_names(
     assert sorted(every.subjects) == sorted(event.subject() for event in ALL)
 
 
+async def test_a_bus_that_is_there_says_so(bus: Bus) -> None:
+    await bus.check()
+
+
 async def test_every_subscription_of_a_subject_gets_each_event(bus: Bus, publishing: Publishing) -> None:
     first, second = subscription("test.first"), subscription("test.second")
     await bus.declare([first, second])

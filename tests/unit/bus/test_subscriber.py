@@ -18,7 +18,8 @@ from shared.errors import BatchFailed, Permanent, Retry
 from shared.events.codec import encode
 from shared.events.event import Event
 from shared.run import Stage
-from shared.telemetry.tracing import Tracing
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.tracing import Tracing, trace_of
 from tests.contract.bus.events import TENANT, Happened, happened
 from tests.contract.bus.harness import started, subscription
 
@@ -46,7 +47,7 @@ async def spans_of(events: Sequence[Event], handler: Handler) -> Sequence[Readab
     async with MemoryBus() as bus, asyncio.TaskGroup() as group:
         await bus.declare([subscribed])
         publish = started(bus.publish(encode(events)[0]))
-        subscriber = Subscriber(bus, subscribed, note, tracing)
+        subscriber = Subscriber(bus, subscribed, note, tracing, Metrics("gateway"))
         assert subscriber.stage is Stage.CONSUME
         group.create_task(subscriber.run(stop))
         await called.wait()
@@ -61,8 +62,13 @@ async def test_sampled_events_get_a_span_each_and_carry_it_on() -> None:
     async def handler(events: Sequence[Event]) -> None:
         given.extend(events)
 
-    spans = await spans_of(traced(SAMPLED, None, UNSAMPLED, SAMPLED), handler)
+    batch, *spans = await spans_of(traced(SAMPLED, None, UNSAMPLED, SAMPLED), handler)
     assert [span.name for span in spans] == ["process test.subscription"] * 2
+    assert (batch.name, batch.parent) == ("process batch test.subscription", None)
+    assert {f"{link.context.span_id:016x}" for link in batch.links} == {"b7ad6b7169203331"}
+    assert {link.context.span_id for span in spans for link in span.links} == {batch.context.span_id}
+    assert batch.attributes is not None
+    assert batch.attributes["messaging.batch.message_count"] == 4
     assert {span.parent.span_id for span in spans if span.parent} == {0xB7AD6B7169203331}
     assert {f"{span.context.span_id:016x}" for span in spans if span.context} == {
         parent.split("-")[2] for event in (given[0], given[3]) if (parent := event.traceparent)
@@ -78,7 +84,27 @@ async def test_a_failure_of_all_marks_all_their_spans(error: Retry | Permanent) 
         raise error
 
     spans = await spans_of(traced(SAMPLED, SAMPLED), handler)
-    assert [span.attributes["error.type"] for span in spans if span.attributes] == [error.code] * 2
+    assert [span.attributes["error.type"] for span in spans if span.attributes] == [error.code] * 3, "the batch's and theirs"
+
+
+async def test_one_event_is_no_batch() -> None:
+    async def handler(events: Sequence[Event]) -> None:
+        pass
+
+    (span,) = await spans_of(traced(SAMPLED), handler)
+    assert (span.name, len(span.links)) == ("process test.subscription", 0)
+
+
+async def test_an_event_that_nobody_traces_is_recorded_when_it_fails() -> None:
+    events = traced(None, None)
+
+    async def handler(given: Sequence[Event]) -> None:
+        raise BatchFailed({events[0].event_id: Retry("test.early", counted=False), events[1].event_id: Permanent("test.never")})
+
+    (span,) = await spans_of(events, handler)
+    assert span.attributes is not None
+    assert (span.attributes["error.type"], span.attributes["event_id"]) == ("test.never", events[1].event_id)
+    assert f"{span.context.trace_id:032x}" == trace_of(events[1].event_id)
 
 
 async def test_a_failure_of_some_marks_theirs() -> None:
