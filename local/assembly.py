@@ -19,9 +19,12 @@ import services.scheduler.app
 import services.scheduler.settings
 import services.sender.app
 import services.sender.settings
+from services.gateway.traces.buffer import SpanBuffer
 from shared.bus.connect import open_bus
-from shared.config import load
+from shared.config import SERVICES, load
 from shared.run import Component
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.runtime import Runtime
 from shared.telemetry.tracing import Tracing
 
 
@@ -59,10 +62,13 @@ def check_settings(environment: Mapping[str, str]) -> None:
 
 
 async def build_all(stack: AsyncExitStack, settings: AllSettings, exporter: SpanExporter | None = None) -> list[Component]:
-    """The components of all services, not yet running. Their spans go to `exporter` too, where one is given.
+    """The components of all services, not yet running. Their spans go to `exporter` where one is given, else into the gateway's
+    store where its settings want them kept.
 
     The gateway's settings say which bus it is.
     """
+    spans = SpanBuffer() if exporter is None and settings.gateway.gateway.keep_spans else None
+    exporter = spans if exporter is None else exporter
 
     def tracing(service: str) -> Tracing:
         opened = Tracing(service, settings.gateway.telemetry, exporter)
@@ -70,10 +76,12 @@ async def build_all(stack: AsyncExitStack, settings: AllSettings, exporter: Span
         return opened
 
     bus = await open_bus(settings.gateway.bus, stack, environment=settings.gateway.run.environment)
+    metrics = {service: Metrics(service) for service in SERVICES}
     return [
-        *await services.gateway.app.build(stack, settings.gateway, bus, tracing("gateway")),
-        *await services.scheduler.app.build(stack, settings.scheduler, bus, tracing("scheduler")),
-        *await services.sender.app.build(stack, settings.sender, bus, tracing("sender")),
-        *await services.archive.app.build(stack, settings.archive, bus, tracing("archive")),
-        *await services.sandbox.app.build(stack, settings.sandbox, tracing("sandbox")),
+        *await services.gateway.app.build(stack, settings.gateway, bus, tracing("gateway"), metrics["gateway"], spans),
+        *await services.scheduler.app.build(stack, settings.scheduler, bus, tracing("scheduler"), metrics["scheduler"]),
+        *await services.sender.app.build(stack, settings.sender, bus, tracing("sender"), metrics["sender"]),
+        *await services.archive.app.build(stack, settings.archive, bus, tracing("archive"), metrics["archive"]),
+        *await services.sandbox.app.build(stack, settings.sandbox, tracing("sandbox"), metrics["sandbox"]),
+        *(Runtime(of_service) for of_service in metrics.values()),
     ]

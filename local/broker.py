@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from local.children import Child, last_lines
+from local.debian import can_install, install_package
 from local.errors import LocalError
 from local.ports import free_port, is_free
 from local.rabbitmq import RabbitMQ, available
@@ -53,8 +54,8 @@ def find_broker(data: Path) -> Broker | str:
             return standing
     if (reason := available()) is None:
         return RabbitMQ(data)
-    if os.geteuid() == 0 and shutil.which("apt-get") is not None:
-        if (fault := _install_package()) is None and available() is None:
+    if can_install():
+        if (fault := install_package("rabbitmq-server")) is None and available() is None:
             return RabbitMQ(data)
         reason = f"{reason}, apt-get could not install it ({fault})"
     if _docker_answers():
@@ -157,25 +158,3 @@ class DockerBroker(ManagedBroker):
 def _docker_answers() -> bool:
     docker = shutil.which("docker")
     return docker is not None and subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
-
-
-def _install_package() -> str | None:
-    """None when installed, else what apt-get said. Debian starts the service on installation: the policy file forbids that."""
-    policy = Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    install = "apt-get install -qq --no-install-recommends rabbitmq-server"
-    try:
-        done = subprocess.run(
-            ["/bin/sh", "-c", f"{install} || {{ apt-get update -qq && {install}; }}"],
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        if ours:
-            policy.unlink()
-    return None if done.returncode == 0 else " ".join(done.stderr.split())[-200:]

@@ -45,8 +45,9 @@ class Child:
         cwd: Path | None = None,
         stdin: bytes = b"",
         death_signal: signal.Signals = signal.SIGKILL,
+        descriptors: Sequence[int] = (),
     ) -> Child:
-        """Start `argv` with exactly `env`, `stdin` (at most 64 kB) and both outputs appended to `log_path`.
+        """Start `argv` with exactly `env`, `stdin` (at most 64 kB), our open `descriptors` and both outputs appended to `log_path`.
 
         Raises `LocalError` when it cannot be executed; whether it then does its work is the caller's to see.
         """
@@ -70,6 +71,7 @@ class Child:
                         stdout=log,
                         stderr=log,
                         start_new_session=True,
+                        pass_fds=descriptors,
                     )
             except OSError as error:
                 started.set_exception(error)

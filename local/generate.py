@@ -1,4 +1,4 @@
-"""Everything in the tree that is made from code: API documents, event schemas, settings tables.
+"""Everything in the tree that is made from code: API documents, event schemas, settings tables, the metrics.
 
 python -m local.generate            writes what is stale
 python -m local.generate --check    names it and fails
@@ -21,9 +21,11 @@ import services.sandbox.settings
 import services.scheduler.settings
 import services.sender.settings
 import shared.events.catalogue
+from local.metrics_page import metrics_page
 from services.gateway import app as gateway
 from services.gateway.forward import Door
 from services.gateway.routes import archive, callbacks, campaigns
+from services.gateway.routes.admin.all import operator_routes
 from services.gateway.routes.contact_imports import ContactImportRoutes
 from services.gateway.routes.contacts import ContactRoutes
 from services.gateway.routes.drafts import DraftRoutes
@@ -39,6 +41,7 @@ from services.gateway.routes.schedules import ScheduleRoutes
 from services.gateway.routes.segments import SegmentRoutes
 from services.gateway.routes.settings import SettingsRoutes
 from services.gateway.routes.templates import TemplateRoutes
+from services.gateway.routes.traces import TraceRoutes
 from services.gateway.routes.twilio import TwilioRoutes
 from services.gateway.routes.webhooks import WebhookRoutes
 from services.topology import SUBSCRIPTIONS
@@ -47,6 +50,7 @@ from shared.events.asyncapi import asyncapi_document
 from shared.events.event import registered_events
 from shared.http.health import Health
 from shared.http.openapi import document
+from shared.version import VERSION
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 GOLDEN: Final = Path("shared/events/golden")
@@ -68,8 +72,9 @@ def generated() -> Iterator[tuple[Path, str]]:
     }
     for subject, event in sorted(subjects.items()):
         yield GOLDEN / f"{subject}.json", _json(event.model_json_schema(mode="serialization"))
-    yield Path("docs/asyncapi.json"), _json(asyncapi_document(subjects, SUBSCRIPTIONS, version=gateway.VERSION))
+    yield Path("docs/asyncapi.json"), _json(asyncapi_document(subjects, SUBSCRIPTIONS, version=VERSION))
     yield Path("docs/openapi.json"), _json(openapi())
+    yield Path("docs/metrics.md"), metrics_page()
     for service, settings in SETTINGS.items():
         readme = Path("services") / service / "README.md"
         text = (ROOT / readme).read_text(encoding="utf-8")
@@ -85,7 +90,7 @@ def openapi() -> dict[str, Any]:
     nothing = cast("Any", None)  # the document needs the routes, not what stands behind them
     door = Door(nothing, "", "", "")
     routes = gateway.public_routes(
-        MessageRoutes(nothing, nothing, nothing, nothing, nothing).routes(),
+        MessageRoutes(nothing, nothing, nothing, nothing, nothing, nothing).routes(),
         ReceiptRoutes(nothing, nothing, nothing, nothing).routes(),
         NumberRoutes(nothing, nothing, nothing, nothing).routes(),
         ContactRoutes(nothing, nothing, nothing, nothing).routes(),
@@ -105,9 +110,11 @@ def openapi() -> dict[str, Any]:
         WebhookRoutes(nothing, nothing).routes(),
         QuarantineRoutes(nothing, nothing, nothing).routes(),
         TwilioRoutes(nothing).routes(),
+        TraceRoutes(nothing, nothing).routes(),
+        operator_routes(nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing),
     )
     routes = [*routes, *Health({}).routes()]
-    return document(routes, title=gateway.TITLE, version=gateway.VERSION, description=gateway.DESCRIPTION, prefix="/api")
+    return document(routes, title=gateway.TITLE, version=VERSION, description=gateway.DESCRIPTION, prefix="/api")
 
 
 def _table(settings: type[BaseModel]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from local.errors import LocalError, explained
 from local.folder import Folder
 from local.ports import free_port, is_free
-from shared.auth.keys import new_key
+from shared.auth.keys import new_admin_key, new_key
 
 FOLDER_VARIABLE: Final = "CHASQUI_LOCAL__FOLDER"
 PORTS: Final = {
@@ -25,6 +25,7 @@ PORTS: Final = {
     "sandbox": ("CHASQUI_SANDBOX__PORT", 8090),
 }
 HOST: Final = "127.0.0.1"
+KEPT_SPANS: Final = 200_000
 FIRST_FREE_PORT: Final = 1024
 
 
@@ -55,6 +56,7 @@ class Home:
                 "internal_token": secrets.token_urlsafe(32),
                 "role_password": secrets.token_urlsafe(24),
                 "test_key": new_key(live=False),
+                "admin_key": new_admin_key(),
                 "access_token": secrets.token_urlsafe(24),
                 "app_secret": secrets.token_hex(16),
                 "verify_token": secrets.token_urlsafe(16),
@@ -115,6 +117,8 @@ def service_environment(
         "CHASQUI_GATEWAY__ARCHIVE_URL": f"http://{HOST}:{ports['archive']}",
         "CHASQUI_GATEWAY__SCHEDULER_URL": f"http://{HOST}:{ports['scheduler']}",
         "CHASQUI_GATEWAY__SENDER_URL": f"http://{HOST}:{ports['sender']}",
+        "CHASQUI_GATEWAY__KEEP_SPANS": str(KEPT_SPANS),
+        "CHASQUI_TELEMETRY__TRACE_URL": f"{gateway}/traces/{{trace_id}}",
         # The sandbox here, and any other one that somebody starts on this machine.
         "CHASQUI_GATEWAY__PROVIDER_ORIGINS": f"https://graph.facebook.com,http://{HOST}:*",
         "CHASQUI_SENDER__JOURNAL_FOLDER": str(journal),

@@ -95,7 +95,10 @@ class Postgres:
                 self._make_cluster()
             with explained(self._cluster):
                 version = int((self._cluster / "PG_VERSION").read_text())
-                self._launch(_binaries(version), version)
+                self._launch(installed_binaries(version), version)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
         finally:
             if self.pid is None:
                 self._folder.release()
@@ -117,7 +120,7 @@ class Postgres:
         self.start()
 
     def _make_cluster(self) -> None:
-        binaries = _binaries()
+        binaries = installed_binaries()
         account = unprivileged(self._cluster, binaries / "initdb", binaries / "postgres")
         draft = self._cluster.with_name("cluster.new")  # renamed when complete: an interrupted initdb leaves no half cluster
         password = draft.with_name("initdb.password")
@@ -137,8 +140,10 @@ class Postgres:
         if self._options.get("fsync") == "off":
             argv.append("--no-sync")
         child = self._start_child(argv, account, log_path)
-        done = child.wait(START_SECONDS)
-        child.kill()
+        try:
+            done = child.wait(START_SECONDS)
+        finally:
+            child.kill()  # Ctrl-C too: what initdb has begun knows nothing of a death signal
         password.unlink()
         if not done or child.exit_code != 0:
             raise LocalError(_diagnose(log_path, self._folder.path, "PostgreSQL's initdb failed"))
@@ -193,7 +198,7 @@ class Postgres:
             raise LocalError(f"{self._cluster} belongs to user {owner}: start as that user, or remove {self._folder.path}.")
 
 
-def _binaries(version: int | None = None) -> Path:
+def installed_binaries(version: int | None = None) -> Path:
     """Where PostgreSQL's programs are: those of the wheel, else installed ones; the newest, or the one that wrote the data."""
     found: dict[int, Path] = {}
     for directory in _places():

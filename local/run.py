@@ -55,8 +55,9 @@ class Welcome:
             sandbox_url=f"http://{HOST}:{self.ports['sandbox']}",
             servers={"postgres": self.servers.admin_url, "redis": self.servers.redis_url, "bus": "memory://"},
             test_key=self.kept["test_key"],
+            admin_key=self.kept["admin_key"],
         )
-        sys.stdout.write(banner(self.ports, self.kept["test_key"], self.home.path / "chasqui.log", connecting.result()))
+        sys.stdout.write(banner(self.ports, self.kept, self.home.path / "chasqui.log", connecting.result()))
         sys.stdout.flush()
         await stop.wait()
 
@@ -137,7 +138,7 @@ def entry() -> int:
     except (LocalError, SettingsError, PortTaken) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):  # which of the two asyncio.run makes of Ctrl-C depends on when it comes
         return 130
 
 

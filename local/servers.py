@@ -17,12 +17,13 @@ from local.errors import LocalError
 from local.home import Home
 from local.postgres import Postgres
 from local.valkey import Valkey
-from services.gateway import tenants
+from services.gateway import operators, tenants
 from services.gateway.store import tenants as tenant_rows
 from shared.db.migrate import MigrationError, migrate
 
 DATABASE = "chasqui"
 TENANT = "Sandbox"
+OPERATOR = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +92,6 @@ async def _prepare(server_url: str, admin_url: str, kept: Mapping[str, str]) -> 
         async with connection.transaction():
             tenant_id = await tenant_rows.by_name(connection, TENANT) or await tenants.create(connection, TENANT)
             await tenants.admit_key(connection, tenant_id, kept["test_key"])
+            await operators.admit_key(connection, OPERATOR, kept["admin_key"])
     finally:
         await connection.close()

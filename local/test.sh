@@ -9,7 +9,7 @@ parallel=() serial=()
 for folder in "${@:-}"; do
   [[ -e tests/$folder ]] || { echo "There is no tests/$folder." >&2; exit 2; }
   case $folder in
-    '') parallel=(tests/unit tests/contract tests/integration) serial=(tests/e2e tests/fault) ;;
+    '') parallel=(tests/unit tests/contract tests/integration) serial=(tests/e2e tests/browser tests/fault) ;;
     e2e | fault | browser) serial+=("tests/$folder") ;;
     *) parallel+=("tests/$folder") ;;
   esac

@@ -68,8 +68,9 @@ async def _until_ready(session: aiohttp.ClientSession, url: str) -> None:
         raise LocalError(f"The gateway was not ready within {UP_SECONDS:.0f} s; see its log.") from None
 
 
-def banner(ports: Mapping[str, int], test_key: str, log_folder: object, sender: str | None) -> str:
+def banner(ports: Mapping[str, int], kept: Mapping[str, str], log_folder: object, sender: str | None) -> str:
     """Where everything is, and two commands that work as they stand. `sender` is the number to name, where one must be named."""
+    test_key = kept["test_key"]
     gateway = f"http://{HOST}:{ports['gateway']}"
     later = (datetime.now().astimezone() + timedelta(seconds=30)).isoformat(timespec="seconds")
     named = f'"from": "{sender}", ' if sender else ""
@@ -87,8 +88,10 @@ Chasqui is running.
 
   Gateway        {gateway}
   API reference  {gateway}/api/docs
+  Traces         {gateway}/traces#key={kept["admin_key"]}
   Sandbox        http://{HOST}:{ports["sandbox"]}
   Test key       {test_key}
+  Admin key      {kept["admin_key"]}
   Logs           {log_folder}
 
 Send a message now:

@@ -1,6 +1,7 @@
 """Migrations: forward only, one runner at a time, a role and a schema per service.
 
-    python -m shared.db.migrate        reads CHASQUI_MIGRATE__URL (a superuser or owner) and CHASQUI_DB__PASSWORD
+    python -m shared.db.migrate                  reads CHASQUI_MIGRATE__URL (a superuser or owner) and CHASQUI_DB__PASSWORD
+    python -m shared.db.migrate --wait SERVICE   as the service's role: ends once its schema has what this version needs
 
 Files are `services/<name>/migrations/NNNN_what_changes.sql`; unqualified names land in the service's schema. A file is never edited
 once merged: its checksum is in the ledger. One that starts with `-- no transaction` runs outside one (CREATE INDEX CONCURRENTLY).
@@ -8,18 +9,22 @@ once merged: its checksum is in the ledger. One that starts with `-- no transact
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import hashlib
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import asyncpg
+from pydantic import Field
 
-from shared.db.pool import role_of
+from shared.config import DatabaseSettings, ServiceSettings, SettingsError, load
+from shared.db.pool import connect, role_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OUTBOX: Final = Path(__file__).with_name("outbox.sql")
@@ -30,10 +35,17 @@ _LOCK_KEY: Final = 0x6368_6173_7175_69  # "chasqui"
 _FILE_NAME: Final = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _LOCK_SECONDS: Final = 0.2
 _LOCK_TRIES: Final = 10
+_LOOK_SECONDS: Final = 1.0
 
 
 class MigrationError(Exception):
     """A migration cannot be applied; the text names the file and the reason."""
+
+
+class WaitSettings(ServiceSettings):
+    """What it takes to look at the ledger of a schema."""
+
+    db: DatabaseSettings = Field(default_factory=DatabaseSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +158,65 @@ async def _note(connection: asyncpg.Connection[asyncpg.Record], service: str, mi
     )
 
 
-def main() -> int:
-    """Run from a shell or a Kubernetes Job."""
+async def wait(settings: DatabaseSettings, service: str, tell: Callable[[str], None]) -> None:
+    """Return once all migrations of this version have been applied to the service's schema; there may be later ones already.
+
+    What is still missing is told whenever it is something else. Has no end of its own: whoever starts pods sees them wait, and says
+    for how long. Raises `MigrationError` where one was applied that is not this version's.
+    """
+    told = ""
+    while missing := await _missing(settings, service):
+        if missing != told:
+            tell(missing)
+            told = missing
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _missing(settings: DatabaseSettings, service: str) -> str:
+    """What is still to come, in words; nothing where all is there."""
+    try:
+        connection = await connect(settings, service, timeout=10)
+        try:
+            rows = await connection.fetch("SELECT version, checksum FROM migrations")  # its schema is the role's search_path
+        finally:
+            await connection.close(timeout=2)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:  # no server, role or ledger yet
+        return type(error).__name__
+    applied = {row["version"]: row["checksum"] for row in rows}
+    for migration in migrations_of(service):
+        checksum = applied.get(migration.version)
+        if checksum is None:
+            return f"{migration.name} of {service} is not applied"
+        if checksum != migration.checksum:
+            raise MigrationError(f"{migration.name} of {service} was applied as another version has it")
+    return ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from a shell, a Kubernetes Job, or before a service's container."""
+    parser = argparse.ArgumentParser(prog="python -m shared.db.migrate")
+    parser.add_argument("--wait", choices=OWNERS, metavar="SERVICE", help=f"one of {', '.join(OWNERS)}")
+    service: str | None = parser.parse_args(arguments).wait
+    return _migrate() if service is None else _wait(service)
+
+
+def _wait(service: str) -> int:
+    def tell(missing: str) -> None:
+        sys.stdout.write(f"waiting: {missing}\n")
+        sys.stdout.flush()
+
+    try:
+        asyncio.run(wait(load(WaitSettings).db, service, tell))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except MigrationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _migrate() -> int:
     url, password = os.environ.get("CHASQUI_MIGRATE__URL"), os.environ.get("CHASQUI_DB__PASSWORD")
     if not url or not password:
         sys.stderr.write("set CHASQUI_MIGRATE__URL (an owner's DSN) and CHASQUI_DB__PASSWORD (for the services' roles)\n")

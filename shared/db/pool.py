@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
+from weakref import WeakSet
 
 import asyncpg
 
 from shared.config import DatabaseSettings
+from shared.db.query_times import QueryTimes
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 
     Pool = asyncpg.Pool[asyncpg.Record]
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Borrowed = PoolConnectionProxy[asyncpg.Record]
 else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
@@ -35,20 +39,53 @@ def service_url(settings: DatabaseSettings, service: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{login}@{host}"))
 
 
+async def connect(settings: DatabaseSettings, service: str, **rest: Any) -> Connection:
+    """A connection as `chasqui_<service>`, with the other password where the server refuses the first; `rest` is asyncpg's."""
+    return await _connecting(settings, service)(**rest)
+
+
+def _connecting(settings: DatabaseSettings, service: str) -> Callable[..., Awaitable[Connection]]:
+    """Connects with either password. The one that was right last is tried first: a server tells of every one it refuses."""
+    logins = [service_url(settings, service)]
+    if settings.other_password.get_secret_value():
+        logins.append(service_url(settings.model_copy(update={"password": settings.other_password}), service))
+
+    async def connect(_: str = "", **rest: Any) -> Connection:
+        *first, last = tuple(logins)
+        for login in first:
+            try:
+                connection: Connection = await asyncpg.connect(login, **rest)
+            except asyncpg.InvalidPasswordError:
+                continue
+            return connection
+        connection = await asyncpg.connect(last, **rest)
+        logins.sort(key=lambda login: login != last)
+        return connection
+
+    return connect
+
+
 @asynccontextmanager
-async def open_pool(settings: DatabaseSettings, service: str, session: Mapping[str, str] | None = None) -> AsyncIterator[Pool]:
+async def open_pool(
+    settings: DatabaseSettings, service: str, session: Mapping[str, str] | None = None, times: QueryTimes | None = None
+) -> AsyncIterator[Pool]:
     """A pool as `chasqui_<service>`. Timeouts of statements, locks and idle transactions belong to the role (see `migrate`), unless
     `session` sets other ones, or more of the server's parameters, for all connections.
 
     Raises what asyncpg raises where the server cannot be reached or refuses the role.
     """
-    async with opened(BoundedPool, settings, service, session) as pool:
+    async with opened(BoundedPool, settings, service, session, times) as pool:
         yield pool
 
 
 @asynccontextmanager
 async def opened(
-    kind: type[BoundedPool], settings: DatabaseSettings, service: str, session: Mapping[str, str] | None, **rest: Any
+    kind: type[BoundedPool],
+    settings: DatabaseSettings,
+    service: str,
+    session: Mapping[str, str] | None,
+    times: QueryTimes | None,
+    **rest: Any,
 ) -> AsyncIterator[Pool]:
     """`open_pool` of a kind of pool, which takes `rest`."""
     pool = await kind(
@@ -58,15 +95,18 @@ async def opened(
         max_size=settings.pool_max,
         max_queries=50_000,
         loop=None,
+        connect=_connecting(settings, service),
         connection_class=asyncpg.Connection,
         record_class=asyncpg.Record,
         command_timeout=settings.command_seconds,
         timeout=settings.acquire_seconds,
         max_inactive_connection_lifetime=300,
-        reset=_keep_as_it_is,
+        init=times.attach if times is not None else None,
         server_settings={"application_name": f"chasqui {service}", **(session or {})},
         **rest,
     )
+    if times is not None:
+        times.watch(pool)
     try:
         yield pool
     finally:
@@ -77,16 +117,28 @@ class BoundedPool(Pool):
     """Waits for a free connection no longer than it is told; asyncpg's own `timeout` bounds connecting only."""
 
     def __init__(self, dsn: str, *, acquire_seconds: float, **rest: Any) -> None:
-        super().__init__(dsn, **rest)
+        super().__init__(dsn, reset=self._clear, **rest)
         self._acquire_seconds = acquire_seconds
+        self._left: WeakSet[Connection] = WeakSet()
 
     def acquire(self, *, timeout: float | None = None) -> PoolAcquireContext[asyncpg.Record]:
         return super().acquire(timeout=self._acquire_seconds if timeout is None else timeout)
 
+    async def release(self, connection: Borrowed, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's signature
+        if sys.exc_info()[0] is not None and (left := connection._con) is not None:  # type: ignore[attr-defined]  # noqa: SLF001  # whom the proxy stands for
+            self._left.add(left)
+        await super().release(connection, timeout=timeout)
 
-async def _keep_as_it_is(_: Connection) -> None:
-    """No session state is ever set (a transaction that was left open is rolled back by its own block), so nothing is reset: asyncpg
-    would spend a round trip on it after every use."""
+    async def _clear(self, connection: Connection) -> None:
+        """No session state is ever set (a transaction that was left open is rolled back by its own block), so nothing is reset:
+        asyncpg would spend a round trip on it after every use.
+
+        Only where an exception gave the connection back a statement may have been prepared and not run. To the server that is an
+        unfinished transaction, in which the next one could not begin; anything finishes it.
+        """
+        if connection in self._left:
+            self._left.discard(connection)
+            await connection.execute("SELECT")
 
 
 async def _close(pool: Pool) -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from shared.config import DatabaseSettings, ReplicaSettings
 from shared.db.pool import BoundedPool, Pool, opened
+from shared.db.query_times import QueryTimes
 from shared.unavailable import is_unavailable
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ AWAY_SECONDS: Final = 5.0
 
 @asynccontextmanager
 async def open_replica(
-    settings: DatabaseSettings, replica: ReplicaSettings, service: str, primary: Pool, session: Mapping[str, str] | None = None
+    settings: DatabaseSettings,
+    replica: ReplicaSettings,
+    service: str,
+    primary: Pool,
+    session: Mapping[str, str] | None = None,
+    times: QueryTimes | None = None,
 ) -> AsyncIterator[Pool]:
     """A pool at the replica, as `open_pool`; `primary` itself where the settings name none. Connects when it is first asked, so
     that a service starts without its replica."""
@@ -35,7 +41,7 @@ async def open_replica(
         yield primary
         return
     at_replica = settings.model_copy(update={"url": replica.url, "pool_min": 0})
-    async with opened(_ReplicaPool, at_replica, service, session, primary=primary) as pool:
+    async with opened(_ReplicaPool, at_replica, service, session, times, primary=primary) as pool:
         yield pool
 
 

@@ -17,8 +17,10 @@ from shared.http.codes import Code
 from shared.http.compression import compress
 from shared.http.faults import text_fault
 from shared.http.problem import problem_response, rejection_of
-from shared.http.routes import REQUEST_ID, ROUTE, TENANT_ID, Access, Authenticator, Handler, Route
-from shared.telemetry.tracing import Tracing, trace_id_of
+from shared.http.routes import EVENT_STREAM, REQUEST_ID, ROUTE, TENANT_ID, Access, Authenticator, Handler, Route
+from shared.telemetry.catalogue import HTTP_REQUEST_DURATION_SECONDS, HTTP_REQUESTS_TOTAL
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.tracing import RECORD, RECORD_HEADER, Tracing, trace_id_of
 
 log = structlog.get_logger(__name__)
 
@@ -32,13 +34,18 @@ CLIENT_GONE_STATUS: Final = 499
 
 
 class Edge:
-    """The middleware of one server. `draining` makes every further answer the last one of its connection."""
+    """The middleware of one server. `draining` makes every further answer the last one of its connection. `in_flight` requests are
+    being answered, streams of events left out: those last for as long as somebody listens and are no load to scale by."""
 
-    def __init__(self, service: str, authenticate: Mapping[Access, Authenticator], tracing: Tracing) -> None:
+    def __init__(
+        self, service: str, authenticate: Mapping[Access, Authenticator], tracing: Tracing, metrics: Metrics | None
+    ) -> None:
         self.draining = False
+        self.in_flight = 0
         self._service = service
         self._authenticate = authenticate
         self._tracing = tracing
+        self._metrics = metrics
         self._routes: dict[web.AbstractRoute, Route] = {}
 
     def add(self, served: web.AbstractRoute, route: Route) -> None:
@@ -48,19 +55,29 @@ class Edge:
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer one request; never raises but to cut a connection whose answer has begun."""
+        route = self._routes.get(request.match_info.route)
+        request[REQUEST_ID] = request_id_of(request)
+        if route is not None and route.quiet:
+            return await self._answer_quietly(request, handler, route)
+        is_brief = _is_brief(route)
+        self.in_flight += is_brief
+        try:
+            return await self._answer_openly(request, handler, route)
+        finally:
+            self.in_flight -= is_brief
+
+    async def _answer_openly(self, request: web.Request, handler: Handler, route: Route | None) -> web.StreamResponse:
+        """Traced, logged, counted."""
         started = time.perf_counter()
-        match = request.match_info
-        route = self._routes.get(match.route)
-        request[REQUEST_ID] = request_id = request_id_of(request)
+        match, request_id = request.match_info, request[REQUEST_ID]
         method = request.method if request.method in _METHODS else "other"
         template = route.template if route else _NO_ROUTE
-        if route is not None and route.quiet:
-            return await handler(request)
         with self._tracing.span(
             f"{method} {template}",
             kind="server",
             traceparent=request.headers.get("traceparent"),
             attributes={"http.request.method": method, "http.route": template, "request_id": request_id},
+            record=request.headers.get(RECORD_HEADER) == RECORD,
         ) as span:
             trace_id = trace_id_of(span.traceparent)
             # aiohttp runs each request in a task of its own: what is bound here ends with it.
@@ -86,12 +103,18 @@ class Edge:
             span.set(**{"http.response.status_code": status, "tenant_id": tenant_id})
             if status >= 500:
                 span.fail(code or str(status))
+        seconds = time.perf_counter() - started
+        served = request[ROUTE].template if route else template
+        if self._metrics is not None:
+            self._metrics.count(HTTP_REQUESTS_TOTAL, method, served, str(status))
+            if _is_brief(route):
+                self._metrics.observe(HTTP_REQUEST_DURATION_SECONDS, seconds, method, served)
         log.info(
             "request.finished",
             method=method,
-            route=request[ROUTE].template if route else template,
+            route=served,
             status=status,
-            duration_ms=round((time.perf_counter() - started) * 1000, 2),
+            duration_ms=round(seconds * 1000, 2),
             **({"tenant_id": tenant_id} if tenant_id else {}),
             **({"code": code} if code else {}),
         )
@@ -108,6 +131,15 @@ class Edge:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # the answer itself has not begun
 
+    async def _answer_quietly(self, request: web.Request, handler: Handler, route: Route) -> web.StreamResponse:
+        """Probes and scrapes: the caller is checked like any other's."""
+        try:
+            response = await self._answer(request, handler, request.match_info, route)
+        except Rejected as rejected:
+            return route.failure(rejected, request[REQUEST_ID], None)
+        await compress(request, response)
+        return response
+
     async def _answer(
         self, request: web.Request, handler: Handler, match: AbstractMatchInfo, route: Route | None
     ) -> web.StreamResponse:
@@ -119,6 +151,10 @@ class Edge:
         if route.access is not Access.PUBLIC:
             await self._authenticate[route.access](request)
         return await handler(request)
+
+
+def _is_brief(route: Route | None) -> bool:
+    return route is None or route.produces != EVENT_STREAM
 
 
 def _report(rejected: Rejected, error: Exception) -> None:

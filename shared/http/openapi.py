@@ -20,9 +20,12 @@ _SECURITY: Final[Mapping[Access, list[dict[str, list[str]]]]] = {
     Access.INTERNAL: [{"internalToken": []}],
     Access.GRAPH: [{"apiKey": []}],
     Access.LIVE: [{"apiKey": []}],
+    Access.ADMIN: [{"adminKey": []}],
+    Access.SERVICE: [{"internalToken": []}],
 }
 _SCHEMES: Final[Mapping[str, dict[str, str]]] = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "A tenant's API key: `chq_live_…` or `chq_test_…`."},
+    "adminKey": {"type": "http", "scheme": "bearer", "description": "An operator's key: `chq_admin_…`."},
     "internalToken": {"type": "http", "scheme": "bearer", "description": "The token that the platform's services share."},
 }
 _IDEMPOTENCY_KEY: Final = {

@@ -26,6 +26,8 @@ FailureWriter = Callable[[Rejected, str, str | None], web.Response]
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 FORM: Final = "multipart/form-data"
+EVENT_STREAM: Final = "text/event-stream"
+"""Answers that go on for as long as the client listens."""
 MIB: Final = 1024 * 1024
 
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
@@ -41,6 +43,12 @@ class Access(StrEnum):
     """A tenant's key, shown as clients of the provider's API show a token."""
     LIVE = "live"
     """A tenant's key, or a ticket that was given for it."""
+    METRICS = "metrics"
+    """Whoever scrapes: the token of the settings, if there is one."""
+    ADMIN = "admin"
+    """An operator's key."""
+    SERVICE = "service"
+    """The internal token, in nobody's name: what one service asks of another for itself or an operator."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -19,7 +20,11 @@ from shared.http.edge import SERVER, Edge, add_headers, request_id_of
 from shared.http.health import Check, Health
 from shared.http.problem import problem_response
 from shared.http.routes import Access, Authenticator, FailureWriter, Route
+from shared.http.scraping import metrics_route
 from shared.run import Stage
+from shared.systemd import inherited_socket
+from shared.telemetry.catalogue import HTTP_CONNECTIONS, HTTP_REQUESTS_IN_FLIGHT
+from shared.telemetry.metrics import Metrics, Reading
 from shared.telemetry.tracing import Tracing
 
 log = structlog.get_logger(__name__)
@@ -44,7 +49,8 @@ class PortTaken(Exception):
 
 
 class HttpServer:
-    """Serves `routes`, `/health`, `/ready` and, with `serve_docs`, `{prefix}/openapi.json` and `{prefix}/docs`.
+    """Serves `routes`, `/health`, `/ready`, `/metrics` where it is given some, and with `serve_docs` `{prefix}/openapi.json` and
+    `{prefix}/docs`.
 
     A builder awaits `start`, so that a taken port fails the start, and pushes `close` on its stack, so that a start that fails
     later gives the port back. The server answers from `start` on; it is ready from `run` on.
@@ -67,14 +73,24 @@ class HttpServer:
         description: str = "",
         prefix: str = "/api",
         serve_docs: bool = False,
+        notice_seconds: float = 0,
+        metrics: Metrics | None = None,
     ) -> None:
-        """`port` 0 picks a free one. Raises ValueError where a route's access has no authenticator."""
+        """`port` 0 picks a free one. `notice_seconds`: how long requests are still taken once it is to stop.
+
+        Raises ValueError where a route's access has no authenticator.
+        """
         self.name = f"{name}.http"
         self.host = host
         self._port = port
+        self._notice_seconds = notice_seconds
         self._health = Health(readiness)
-        self._edge = Edge(name, authenticate, tracing)
+        self._edge = Edge(name, authenticate, tracing, metrics)
         self.routes: Sequence[Route] = (*routes, *self._health.routes())
+        if metrics is not None:
+            metrics.source("http", self._read)
+            metrics.source("spans", tracing.read)
+            self.routes = (*self.routes, metrics_route(metrics))
         if serve_docs:
             self.routes = (
                 *self.routes,
@@ -102,8 +118,12 @@ class HttpServer:
         # Whoever drains us sets the bound, by cancelling.
         runner = _Runner(app, self._failure_at, shutdown_timeout=_FOREVER_SECONDS)
         await runner.setup()
+        given = inherited_socket(self._port)
         try:
-            await web.TCPSite(runner, self.host, self._port, backlog=_BACKLOG).start()
+            if given is not None:
+                await web.SockSite(runner, given, backlog=_BACKLOG).start()
+            else:
+                await web.TCPSite(runner, self.host, self._port, backlog=_BACKLOG).start()
         except OSError as error:
             await runner.cleanup()
             if error.errno == errno.EADDRINUSE:
@@ -114,7 +134,8 @@ class HttpServer:
         log.info("http.listening", server=self.name, host=self.host, port=self._port)
 
     async def run(self, stop: StopSignal) -> None:
-        """Answer until `stop`; then refuse new connections, close idle ones and wait for the requests in hand.
+        """Answer until `stop`; then say so to whoever asks for readiness, and make each answer the last of its connection; when the
+        time of notice is over refuse new connections, close idle ones and wait for the requests in hand.
 
         If cancelled while waiting, those requests are cancelled too.
         """
@@ -124,6 +145,8 @@ class HttpServer:
             await stop.wait()
             self._health.phase = "draining"
             self._edge.draining = True
+            if self._notice_seconds:
+                await asyncio.sleep(self._notice_seconds)
             if self._runner is not None:
                 await self._runner.cleanup()
                 self._runner = None
@@ -135,6 +158,13 @@ class HttpServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cut()
+
+    async def _read(self) -> Iterable[Reading]:
+        server = self._runner.server if self._runner is not None else None
+        return (
+            Reading(HTTP_REQUESTS_IN_FLIGHT, self._edge.in_flight),
+            Reading(HTTP_CONNECTIONS, len(server.connections) if server is not None else 0),
+        )
 
     def _serve(self, app: web.Application, route: Route) -> None:
         if route.method == "GET":

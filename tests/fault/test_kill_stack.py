@@ -7,10 +7,11 @@ import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -87,6 +88,16 @@ async def test_a_service_told_to_end_in_the_middle_of_a_thousand_sends(
         await until_books_balance(api, scene, ids)
 
 
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_killed_while_it_ends_in_order(scene: Scene, starts: Iterator[int], service: str) -> None:
+    ids, before = await send_and_strike(scene, next(starts), service, signal.SIGTERM)
+    os.kill(before["pid"], signal.SIGKILL)  # at once: it still gives notice
+    after = await scene.platform.until_restarted(service, before)
+    assert after["exit_code"] == -signal.SIGKILL
+    async with scene.platform.api() as api:
+        await until_books_balance(api, scene, ids, unknowable=UNKNOWABLE if service == "sender" else 0)
+
+
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL], ids=["in order", "kill -9"])
 async def test_the_broker_restarted_in_the_middle_of_a_thousand_sends(
     scene: Scene, starts: Iterator[int], blow: signal.Signals
@@ -106,6 +117,33 @@ async def test_the_database_killed_in_the_middle_of_a_thousand_sends(scene: Scen
     async with scene.platform.api() as api:
         await until_books_balance(api, scene, ids)
     assert services == {name: scene.platform.pid_of(name) for name in SERVICES}, "a database that is away ends nobody"
+
+
+async def test_without_the_database_the_gateway_stays_in_service_for_webhooks(scene: Scene) -> None:
+    await scene.platform.until_ready()
+    postgres = scene.platform.pid_of("postgres")
+    ports = {name: scene.platform.process_of(name)["port"] for name in ("gateway", "archive")}
+    os.kill(postgres, signal.SIGSTOP)
+    workers = [int(pid) for pid in Path(f"/proc/{postgres}/task/{postgres}/children").read_text().split()]
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5), trust_env=False) as session:
+
+            async def told(name: str) -> tuple[int, str]:
+                async with session.get(f"http://127.0.0.1:{ports[name]}/ready") as answer:
+                    return answer.status, (await answer.json())["status"]
+
+            async def out_of_service() -> bool:
+                return await told("archive") == (503, "unready")
+
+            await until(out_of_service, "the archive to be unready")
+            assert await told("gateway") == (200, "ready")
+    finally:
+        for pid in (*workers, postgres):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    await scene.platform.until_ready()
 
 
 async def test_the_limits_store_killed_in_the_middle_of_a_thousand_sends(scene: Scene, starts: Iterator[int]) -> None:

@@ -20,6 +20,7 @@ from shared.clock import SystemClock
 from shared.config import ReplicaSettings
 from shared.db.pool import Pool
 from shared.ids import TenantId, new_id
+from shared.telemetry.metrics import Metrics
 from tests.support.archive_events import TENANT
 from tests.support.database import Database
 from tests.support.following import follow
@@ -49,9 +50,9 @@ class Shelf(NamedTuple):
 @asynccontextmanager
 async def searcher_of(database: Database, pool: Pool) -> AsyncIterator[Searcher]:
     """As the service opens it."""
-    settings = database.settings_for("archive")
-    async with open_search_pool(settings, ReplicaSettings(), SearchSettings(statement_seconds=20)) as searching:
-        yield Searcher(searching, Tenants(pool), SystemClock())
+    settings, metrics = database.settings_for("archive"), Metrics("archive")
+    async with open_search_pool(settings, ReplicaSettings(), SearchSettings(statement_seconds=20), metrics) as searching:
+        yield Searcher(searching, Tenants(pool), metrics, SystemClock())
 
 
 async def shelve(pool: Pool, said: Sequence[Said], tenant: TenantId = TENANT) -> Shelf:

@@ -25,8 +25,8 @@ from local.assembly import AllSettings, build_all
 from local.home import HOST
 from local.ports import free_port
 from local.welcome import connect_sandbox
-from services.gateway import tenants
-from shared.auth.keys import new_key
+from services.gateway import operators, tenants
+from shared.auth.keys import new_admin_key, new_key
 from shared.config import (
     BusSettings,
     HttpSettings,
@@ -70,7 +70,11 @@ class Assembly:
 
 @asynccontextmanager
 async def assembled(
-    database: Database, redis_url: str, journal: Path, exporter: SpanExporter | None = None
+    database: Database,
+    redis_url: str,
+    journal: Path,
+    exporter: SpanExporter | None = None,
+    bus_url: str = "memory://",
 ) -> AsyncIterator[Assembly]:
     """Started, with the sandbox's number connected for a tenant of its own; drained and closed at the end."""
     ports = {name: free_port() for name in PORTS}
@@ -82,8 +86,9 @@ async def assembled(
         "verify_token": secrets.token_urlsafe(16),
     }
     kept["test_key"] = await new_tenant(database.admin_url, "Tenant of the assembly")
+    kept["admin_key"] = await new_operator(database.admin_url, "Operator of the assembly")
     stop, started = asyncio.Event(), asyncio.Event()
-    settings = _settings(database, redis_url, journal, ports, kept)
+    settings = _settings(database, redis_url, bus_url, journal, ports, kept)
 
     async def build(stack: AsyncExitStack) -> Sequence[Component]:
         return await build_all(stack, settings, exporter)
@@ -109,10 +114,21 @@ async def new_tenant(admin_url: str, name: str) -> str:
     return key
 
 
+async def new_operator(admin_url: str, name: str) -> str:
+    """An operator made as they are made; returns the key."""
+    key = new_admin_key()
+    connection = await asyncpg.connect(admin_url, server_settings={"search_path": "gateway"})
+    try:
+        await operators.admit_key(connection, name, key)
+    finally:
+        await connection.close()
+    return key
+
+
 def _settings(
-    database: Database, redis_url: str, journal: Path, ports: Mapping[str, int], kept: Mapping[str, str]
+    database: Database, redis_url: str, bus_url: str, journal: Path, ports: Mapping[str, int], kept: Mapping[str, str]
 ) -> AllSettings:
-    bus, telemetry = BusSettings(url="memory://"), TelemetrySettings(log_level="debug")
+    bus, telemetry = BusSettings(url=bus_url), TelemetrySettings(log_level="debug")
     token = SecretStr(kept["internal_token"])
     security = SecuritySettings(master_key=SecretStr(kept["master_key"]), internal_token=token)
     objects = ObjectsSettings(url=str(journal.with_name("objects")))

@@ -22,6 +22,7 @@ from local.ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 UP_SECONDS: Final = 90.0
+STOP_SECONDS: Final = 50.0
 _NOBODY_OUTSIDE: Final = {"CHASQUI_GATEWAY__PROVIDER_ORIGINS": "http://127.0.0.1:*"}
 """Numbers at their provider's usual place are refused, so nobody's templates are read there and nothing is sent there."""
 FINAL_STATUSES: Final = frozenset({"read", "delivered", "sent", "failed", "canceled", "expired"})
@@ -86,6 +87,7 @@ class Platform:
         self.folder.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CHASQUI_")}
         environment |= {**_NOBODY_OUTSIDE, **self.ports, **self.settings, "CHASQUI_LOCAL__FOLDER": str(self.folder / "home")}
+        environment["PYTHONFAULTHANDLER"] = "1"
         with self.output.open("ab") as output:
             process = self.process = subprocess.Popen(
                 [sys.executable, "-m", f"local.{self.mode}"],
@@ -136,11 +138,16 @@ class Platform:
         self.process.wait(10)
 
     def stop(self) -> int:
-        """Ctrl-C; returns the exit code."""
+        """Ctrl-C; returns the exit code. One that does not end shows where it stands."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        return int(self.process.wait(60))
+        try:
+            return int(self.process.wait(STOP_SECONDS))
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(10)
+            raise AssertionError(f"Ctrl-C did not end it: {self.output.read_text()[-6000:]}") from None
 
     def end(self) -> None:
         """Whatever happened, leave nothing running."""

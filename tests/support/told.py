@@ -8,6 +8,7 @@ from shared.bus.outbox import Outbox
 from shared.db.pool import Pool
 from shared.events.codec import decode
 from shared.events.event import Event
+from shared.telemetry.metrics import Metrics
 
 
 async def told(pool: Pool) -> Sequence[Event]:
@@ -18,4 +19,4 @@ async def told(pool: Pool) -> Sequence[Event]:
 
 def silent_outbox(pool: Pool, service: str) -> Outbox:
     """An outbox that nobody runs: what is emitted stays in the table for `told`."""
-    return Outbox(pool, None, service=service)  # type: ignore[arg-type]  # the bus is used by `run` only
+    return Outbox(pool, None, Metrics(service))  # type: ignore[arg-type]  # the bus is used by `run` only

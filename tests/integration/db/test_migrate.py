@@ -6,12 +6,16 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
+from shared.config import DatabaseSettings
 from shared.db import migrate as module
-from shared.db.migrate import OWNERS, MigrationError, migrate, migrations_of
+from shared.db.migrate import OWNERS, MigrationError, main, migrate, migrations_of, wait
+from shared.db.pool import role_of
 
 PASSWORD = "p'ass\"w\\ord"
 
@@ -24,6 +28,23 @@ async def empty(postgres: str) -> AsyncIterator[str]:
     await connection.execute(f"CREATE DATABASE {name}")
     yield postgres.rpartition("/")[0] + f"/{name}"
     await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+@pytest.fixture
+async def owned(postgres: str) -> AsyncIterator[str]:
+    """An owner's URL of a database with nothing in it: one who may make roles, and is no superuser."""
+    connection = await asyncpg.connect(postgres)
+    name = f"test_{uuid.uuid4().hex}"
+    await connection.execute(f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD '{name}'")
+    await connection.execute(f"CREATE DATABASE {name} OWNER {name}")
+    for row in await connection.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1)", [role_of(one) for one in OWNERS]):
+        # Made by another test: who makes a role has this of itself.
+        await connection.execute(f"GRANT {row['rolname']} TO {name} WITH ADMIN OPTION")
+    parts = urlsplit(postgres)
+    yield urlunsplit(parts._replace(netloc=f"{name}:{name}@{parts.netloc.rpartition('@')[2]}", path=f"/{name}"))
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.execute(f"DROP ROLE {name}")
     await connection.close()
 
 
@@ -51,6 +72,10 @@ async def tables(url: str) -> set[str]:
 async def test_from_nothing_every_migration_is_applied_and_a_second_time_none(empty: str, role_password: str) -> None:
     assert await migrate(empty, role_password) == sum(len(migrations_of(service)) for service in OWNERS)
     assert await migrate(empty, role_password) == 0
+
+
+async def test_the_owner_of_the_database_need_be_no_superuser(owned: str, role_password: str) -> None:
+    assert await migrate(owned, role_password) == sum(len(migrations_of(service)) for service in OWNERS)
 
 
 async def test_two_runners_at_once_apply_each_migration_once(empty: str, role_password: str) -> None:
@@ -118,3 +143,82 @@ async def test_a_password_of_any_characters_is_quoted(postgres: str) -> None:
         assert await connection.fetchval(f"SELECT {quoted}") == PASSWORD  # as migrate does
     finally:
         await connection.close()
+
+
+def role_settings(url: str, password: str) -> DatabaseSettings:
+    return DatabaseSettings(url=url, password=SecretStr(password))
+
+
+async def migrated_once_told(url: str, settings: DatabaseSettings, password: str) -> str:
+    """Wait for the schema of the gateway, which is made once its waiting has said what is missing; returns that."""
+    said: list[str] = []
+    waits = asyncio.Event()
+
+    def tell(missing: str) -> None:
+        said.append(missing)
+        waits.set()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        waiting = group.create_task(wait(settings, "gateway", tell))
+        await waits.wait()
+        assert not waiting.done()
+        await migrate(url, password)
+    return said[0]
+
+
+async def test_waiting_ends_when_the_schema_has_all_it_needs(empty: str, services: Path, role_password: str) -> None:
+    await migrate(empty, role_password)
+    (services / "0002_second.sql").write_text("CREATE TABLE second (id integer);")
+    missing = await migrated_once_told(empty, role_settings(empty, role_password), role_password)
+    assert missing == "0002_second.sql of gateway is not applied"
+
+
+async def test_waiting_begins_before_there_is_a_ledger(empty: str, services: Path, role_password: str) -> None:
+    assert await migrated_once_told(empty, role_settings(empty, role_password), role_password)
+
+
+async def test_waiting_begins_before_there_is_a_server(role_password: str) -> None:
+    nowhere = role_settings("postgresql://127.0.0.1:1/none", role_password)
+    said: asyncio.Queue[str] = asyncio.Queue()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        waiting = group.create_task(wait(nowhere, "gateway", said.put_nowait))
+        assert await said.get() == "ConnectionRefusedError"
+        waiting.cancel()
+
+
+async def test_an_older_version_does_not_wait_for_what_a_newer_one_has_added(
+    empty: str, services: Path, role_password: str
+) -> None:
+    (services / "0002_second.sql").write_text("CREATE TABLE second (id integer);")
+    await migrate(empty, role_password)
+    (services / "0002_second.sql").unlink()
+    await asyncio.wait_for(wait(role_settings(empty, role_password), "gateway", pytest.fail), 10)
+
+
+async def test_waiting_refuses_a_schema_that_is_another_versions(empty: str, services: Path, role_password: str) -> None:
+    await migrate(empty, role_password)
+    (services / "0001_first.sql").write_text("CREATE TABLE first (id bigint);")
+    with pytest.raises(MigrationError, match=r"0001_first\.sql of gateway was applied as another version has it"):
+        await wait(role_settings(empty, role_password), "gateway", pytest.fail)
+
+
+async def test_the_command_waits_as_the_service(
+    empty: str, services: Path, role_password: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHASQUI_DB__URL", empty)
+    monkeypatch.setenv("CHASQUI_DB__PASSWORD", role_password)
+    await migrate(empty, role_password)
+    assert await asyncio.to_thread(main, ["--wait", "gateway"]) == 0
+    (services / "0001_first.sql").write_text("CREATE TABLE first (id bigint);")
+    assert await asyncio.to_thread(main, ["--wait", "gateway"]) == 1
+    assert "another version" in capsys.readouterr().err
+
+
+async def test_the_command_refuses_what_is_no_service_and_no_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--wait", "sandbox"])
+    monkeypatch.setenv("CHASQUI_DB__ULR", "postgresql://127.0.0.1/chasqui")
+    assert await asyncio.to_thread(main, ["--wait", "gateway"]) == 2
+    assert "did you mean CHASQUI_DB__URL?" in capsys.readouterr().err

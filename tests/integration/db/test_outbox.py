@@ -18,6 +18,7 @@ from shared.db.pool import Pool, open_pool
 from shared.events.catalogue import MessageCanceled
 from shared.events.codec import Batch, decode, encode
 from shared.ids import MessageId, TenantId, new_id
+from shared.telemetry.metrics import Metrics
 from shared.unavailable import is_unavailable
 from tests.support.database import Database
 from tests.support.platform import until
@@ -82,7 +83,7 @@ async def relaying(*outboxes: Outbox) -> AsyncIterator[None]:
 
 
 def made(pool: Pool, bus: Any) -> Outbox:
-    return Outbox(pool, bus, service="scheduler")
+    return Outbox(pool, bus, Metrics("scheduler"))
 
 
 async def rows(pool: Pool) -> int:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from local.postgres import Postgres
 from shared.config import DatabaseSettings
 from shared.db.migrate import migrate
-from shared.db.pool import check, open_pool
+from shared.db.pool import Pool, check, open_pool
 from shared.unavailable import is_unavailable
 from tests.support.database import Database
 from tests.support.platform import until
@@ -112,3 +112,16 @@ async def test_callers_are_told_within_a_bound_that_the_server_is_gone(private_s
             assert not await answers()
         private_server.start()
         await until(answers, "the pool finds the server again")
+
+
+async def test_what_was_begun_and_left_does_not_disturb_the_next_one(database: Database) -> None:
+    async def prepare_and_leave(pool: Pool) -> None:
+        async with pool.acquire() as connection:
+            await connection.prepare("SELECT 1")  # as far as a statement gets that is canceled halfway
+            raise LookupError
+
+    async with open_pool(hurried(database), "gateway") as pool:
+        with pytest.raises(LookupError):
+            await prepare_and_leave(pool)
+        async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+            assert await connection.fetchval("SELECT 1") == 1

@@ -19,6 +19,8 @@ SHARED: Final = {
     ROOT / "shared" / "bus" / "outbox_queries.sql": OWNERS,
     ROOT / "shared" / "idempotency_queries.sql": OWNERS,
     ROOT / "shared" / "erasure" / "queries.sql": OWNERS,
+    ROOT / "shared" / "operations" / "queries.sql": OWNERS,
+    ROOT / "shared" / "auth" / "queries.sql": ("gateway", "sender"),
 }
 """By the services that have their tables."""
 

@@ -168,6 +168,8 @@ async def serving(
     more: Sequence[Route] = (),
     readiness: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
     port: int = 0,
+    sample_ratio: float = 1.0,
+    notice_seconds: float = 0,
 ) -> AsyncIterator[Serving]:
     """A running server; leaving the block drains it."""
     gate = Gate(asyncio.Event(), asyncio.Event())
@@ -178,12 +180,13 @@ async def serving(
         host="127.0.0.1",
         port=port,
         authenticate={Access.TENANT: authenticate},
-        tracing=Tracing("gateway", TelemetrySettings(), spans),
+        tracing=Tracing("gateway", TelemetrySettings(sample_ratio=sample_ratio), spans),
         readiness=readiness or {},
         title="Notes",
         version="1",
         description="Notes.",
         serve_docs=True,
+        notice_seconds=notice_seconds,
     )
     stop = asyncio.Event()
     await server.start()

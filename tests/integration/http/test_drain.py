@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from shared.http.client import open_client
-from tests.integration.http.serving import Serving, read_answer, serving
+from shared.http.server import PortTaken
+from shared.systemd import FIRST_DESCRIPTOR, notify
+from tests.integration.http.serving import KEY, Serving, read_answer, serving
+
+NOTES: Final = f"GET /api/notes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
 
 
 async def connect(served: Serving) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -52,6 +60,60 @@ async def test_a_request_in_hand_ends_and_idle_connections_close() -> None:
     assert b"connection: close" in answer.lower()
     idle_writer.close()
     busy_writer.close()
+
+
+async def test_for_the_time_of_notice_requests_are_taken_each_the_last_of_its_connection() -> None:
+    async with asyncio.timeout(20), serving(notice_seconds=1.0) as served:
+        reader, writer = await connect(served)
+        writer.write(NOTES)
+        assert b"connection: close" not in (await read_answer(reader)).lower()
+
+        served.stop.set()
+        assert b'"status":"draining"' in await served.raw(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(NOTES)
+        kept = await reader.read()
+        assert (kept.startswith(b"HTTP/1.1 200 "), b"connection: close" in kept.lower()) == (True, True)
+        fresh = await served.raw(NOTES)
+        assert (fresh.startswith(b"HTTP/1.1 200 "), b"connection: close" in fresh.lower()) == (True, True)
+        await served.run
+        assert not await is_open(served)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_socket_that_was_handed_over_is_answered_on_and_outlives_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        port = ours.getsockname()[1]
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+        monkeypatch.setenv("LISTEN_FDS", str(ours.fileno() - FIRST_DESCRIPTOR + 1))
+        async with asyncio.timeout(10), serving(port=port) as served:
+            assert (await served.raw(NOTES)).startswith(b"HTTP/1.1 200 ")
+        # Nobody answers now, and nobody is refused: who comes waits for the next one.
+        reader, writer = await connect(served)
+        writer.write(NOTES)
+        async with asyncio.timeout(10), serving(port=port) as successor:
+            assert (await read_answer(reader)).startswith(b"HTTP/1.1 200 ")
+            assert successor.server.port == port
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_socket_that_was_handed_to_another_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        monkeypatch.setenv("LISTEN_PID", str(os.getppid()))
+        monkeypatch.setenv("LISTEN_FDS", str(ours.fileno() - FIRST_DESCRIPTOR + 1))
+        with pytest.raises(PortTaken):
+            async with serving(port=ours.getsockname()[1]):
+                pass
+
+
+async def test_a_supervisor_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(address := str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        notify("READY=1")
+        assert supervisor.recv(100) == b"READY=1"
+    notify("READY=1")  # it is gone: nothing happens
 
 
 async def test_a_drain_that_is_cancelled_cuts_what_hangs() -> None:
