@@ -30,6 +30,7 @@ from bench import (
     release,
     search,
     stalled,
+    tracing,
     users,
 )
 from bench.report import surroundings, table, write
@@ -52,6 +53,7 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     imports.SCENARIO,
     search.SCENARIO,
     parse.SCENARIO,
+    tracing.SCENARIO,
 )
 USUAL: Final = ("pipeline", "ceiling", "comparison", "stalled", "isolation", "obedience", "release", "users", "intake")
 """Without names: all but campaign and chaos, some fifteen minutes. `all` is every one of them."""

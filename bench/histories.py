@@ -19,6 +19,13 @@ BLOCK: Final = 10_000
 """Messages that are drawn at once."""
 POOL: Final = 30_000
 FIRST: Final = datetime(2019, 3, 2, 8, 0, tzinfo=UTC)
+LAST: Final = datetime(2026, 3, 2, tzinfo=UTC)
+"""Entries of the future would not be stored."""
+STEPS: Final = (3, 9, 20, 45, 120, 600, 5_000, 30_000)
+"""Seconds between two messages, of a chat that is not in a hurry; with their weights, their mean, and about the bytes of one."""
+STEP_WEIGHTS: Final = (20, 20, 20, 15, 12, 8, 4, 1)
+STEP_SECONDS: Final = 575
+MESSAGE_BYTES: Final = 75
 PEOPLE: Final = (
     "Anna Keller", "Bj\u00f6rn", "Carla D\u00edaz", "\u0414\u043c\u0438\u0442\u0440\u0438\u0439", "Emeka O.",
     "\u0641\u0627\u0637\u0645\u0629", "Gita \U0001f33b", "+44 20 7946 0000",
@@ -48,10 +55,12 @@ def history(
     chance = random.Random(seed)  # noqa: S311  # nothing secret
     pool = texts(chance, POOL)
     written, at = 0, FIRST
+    # A chat that would go on beyond LAST is a busier one.
+    pace = min(1.0, (LAST - FIRST).total_seconds() / STEP_SECONDS / (size_bytes / MESSAGE_BYTES))
     first = _notice(platform, at, "Messages and calls are end-to-end encrypted. Only people in this chat can read them.")
     block = first
     while written < size_bytes:
-        lines, at = _block(chance, platform, at, people, pool)
+        lines, at = _block(chance, platform, at, pace, people, pool)
         block = (block + "".join(lines)) if written == 0 else "".join(lines)
         data = block.encode()
         written += len(data)
@@ -87,9 +96,10 @@ def _text(chance: random.Random, words: Sequence[str], weights: Sequence[float],
 
 
 def _block(
-    chance: random.Random, platform: Platform, at: datetime, people: Sequence[str], pool: Sequence[str]
+    chance: random.Random, platform: Platform, at: datetime, pace: float, people: Sequence[str], pool: Sequence[str]
 ) -> tuple[list[str], datetime]:
-    steps = chance.choices((3, 9, 20, 45, 120, 600, 5_000, 30_000), (20, 20, 20, 15, 12, 8, 4, 1), k=BLOCK)
+    paces = [max(1, round(step * pace)) for step in STEPS]
+    steps = chance.choices(paces, STEP_WEIGHTS, k=BLOCK)
     who = chance.choices(people, range(len(people), 0, -1), k=BLOCK)
     said = chance.choices(pool, k=BLOCK)
     kinds = chance.choices(range(100), k=BLOCK)

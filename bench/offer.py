@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from bench.rig import Number, Rig
@@ -43,9 +43,9 @@ async def accept(rig: Rig, messages: Sequence[Message]) -> list[str]:
     return [message_id for task in tasks for message_id in task.result()]
 
 
-async def accept_batch(rig: Rig, messages: Sequence[Message]) -> list[str]:
+async def accept_batch(rig: Rig, messages: Sequence[Message], headers: Mapping[str, str] | None = None) -> list[str]:
     """One request. Raises `RuntimeError` where a message was not taken."""
-    answer = await rig.api("POST", "messages/batch", messages)
+    answer = await rig.api("POST", "messages/batch", messages, headers)
     if answer["rejected"]:
         raise RuntimeError(f"{answer['rejected']} messages were rejected: {answer['results'][0]}")
     return [result["id"] for result in answer["results"]]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 from bench import ledger, records
-from bench.offer import accept, steady, text
+from bench.offer import Message, accept, steady, text
 from bench.rig import Number, Rig
 from bench.scenario import Report, Row, Scale, Scenario
 
@@ -16,6 +16,8 @@ NUMBERS: Final = 12
 PER_SECOND: Final = 1_000
 PATIENCE_SECONDS: Final = 120.0
 WARM_UP: Final = 2_000
+Offer = Callable[[Rig, Sequence[Message]], Coroutine[Any, Any, list[str]]]
+"""Has messages accepted and returns their ids."""
 STEADY_SHARE: Final = 0.5
 """Of what it does at most: where latency is the way through, and not the queue in front of it."""
 
@@ -35,13 +37,13 @@ async def run(rig: Rig, scale: Scale) -> Report:
     )
 
 
-async def saturated(rig: Rig, numbers: Sequence[Number], how_many: int) -> Row:
+async def saturated(rig: Rig, numbers: Sequence[Number], how_many: int, offer: Offer = accept) -> Row:
     """All offered at once, over all numbers in turn."""
     await ledger.forget(rig)
     messages = [text(numbers[n % len(numbers)], f"+1888{n:07d}") for n in range(how_many)]
     began, began_at = time.monotonic(), time.time()
     async with asyncio.TaskGroup() as group:
-        accepting = group.create_task(accept(rig, messages))
+        accepting = group.create_task(offer(rig, messages))
         accepting.add_done_callback(lambda _: accepted_seconds.append(time.monotonic() - began))
         accepted_seconds: list[float] = []
         arriving = group.create_task(ledger.until_accepted(rig, how_many, PATIENCE_SECONDS))

@@ -27,6 +27,7 @@ from shared.db.pool import open_pool
 from shared.events.catalogue import MessageReleased, MessageSent
 from shared.events.event import Event
 from shared.run import Component, main
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 
 SETTLE: Final = Subscription(
@@ -40,11 +41,12 @@ async def build(stack: AsyncExitStack) -> Sequence[Component]:
         {"url": os.environ["BENCH_DATABASE_URL"], "password": os.environ["BENCH_DATABASE_PASSWORD"]}
     )
     arrived = stack.enter_context(Path(sys.argv[1]).open("w"))  # noqa: SIM115  # the stack closes it
+    metrics, tracing = Metrics("scheduler"), Tracing("bench", TelemetrySettings())
     pool = await stack.enter_async_context(open_pool(settings, "scheduler"))
     bus = await stack.enter_async_context(MemoryBus())
     await bus.declare([SETTLE])
-    outbox = Outbox(pool, bus, service="scheduler")
-    release = release_job(outbox, SystemClock())
+    outbox = Outbox(pool, bus, metrics)
+    release = release_job(outbox, tracing, metrics, SystemClock())
 
     async def settle(events: Sequence[Event]) -> None:
         at = time.time()
@@ -68,7 +70,7 @@ async def build(stack: AsyncExitStack) -> Sequence[Component]:
             release.wake,
         )
 
-    return [Subscriber(bus, SETTLE, settle, Tracing("bench", TelemetrySettings())), release, outbox]
+    return [Subscriber(bus, SETTLE, settle, tracing, metrics), release, outbox]
 
 
 if __name__ == "__main__":

@@ -29,7 +29,12 @@ ACCOUNT: Final = "700000000000999"
 UP_SECONDS: Final = 120.0
 DOWN_SECONDS: Final = 90.0
 SERVICES: Final = ("HTTP", "SCHEDULER", "SENDER", "ARCHIVE", "SANDBOX")
-QUIET: Final[Mapping[str, str]] = {"CHASQUI_TELEMETRY__LOG_LEVEL": "warning"}
+QUIET: Final[Mapping[str, str]] = {
+    "CHASQUI_TELEMETRY__LOG_LEVEL": "warning",
+    "CHASQUI_TELEMETRY__OTLP_ENDPOINT": "",
+    "CHASQUI_GATEWAY__KEEP_SPANS": "0",
+}
+"""No line per request and no spans: what those cost, `tracing` measures."""
 PLAIN: Final[Mapping[str, Any]] = {"answers": False, "suffixes": False, "pair_limit": False}
 """The sandbox's behaviour unless a scenario wants another one: nobody writes back, only the limits of numbers are kept."""
 
@@ -53,9 +58,10 @@ class Rig:
     database: asyncpg.Connection[asyncpg.Record]
     _serials: Iterator[int] = field(default_factory=count)
 
-    async def api(self, method: str, path: str, body: Any = None) -> Any:
+    async def api(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """Ask the gateway. Raises `RuntimeError` with its answer where that is no success."""
-        async with self.session.request(method, f"{self.facts['gateway_url']}/api/{path}", json=body) as answer:
+        url = f"{self.facts['gateway_url']}/api/{path}"
+        async with self.session.request(method, url, json=body, headers=headers) as answer:
             if answer.status >= 400:
                 raise RuntimeError(f"{method} {path} answered {answer.status}: {await answer.text()}")
             return await answer.json()

@@ -15,6 +15,7 @@ from services.gateway.consumers import SUBSCRIPTIONS as GATEWAY
 from services.scheduler.consumers import SUBSCRIPTIONS as SCHEDULER
 from services.sender.consumers import SUBSCRIPTIONS as SENDER
 from shared.bus.connect import open_bus
+from shared.bus.interface import BusError
 from shared.config import BusSettings, ServiceSettings
 from shared.service import settings_or_none
 
@@ -33,7 +34,11 @@ def main() -> int:
     settings = settings_or_none(ServiceSettings)
     if settings is None:
         return 2
-    asyncio.run(declare(settings.bus))
+    try:
+        asyncio.run(declare(settings.bus))
+    except BusError as error:
+        sys.stderr.write(f"not declared: {error}\n")
+        return 1
     return 0
 
 

@@ -26,6 +26,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.ids import new_id
+from shared.telemetry.catalogue import CACHE_READS_TOTAL
+from shared.telemetry.metrics import Reading
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +99,14 @@ class CacheCounts:
         """0 to 1; 0 before the first read."""
         reads = self.hits + self.misses
         return self.hits / reads if reads else 0.0
+
+    def readings(self, cache: str) -> list[Reading]:
+        """For the metrics; `cache` is the name that they show."""
+        misses = self.misses - self.away
+        return [
+            Reading(CACHE_READS_TOTAL, reads, (cache, result))
+            for result, reads in (("hit", self.hits), ("miss", misses), ("away", self.away))
+        ]
 
 
 class _AbandonedError(Exception):

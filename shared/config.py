@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from typing import Final, Self, TypeVar
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,6 +21,9 @@ from shared.auth.seal import Sealer, SealError
 
 PREFIX: Final = "CHASQUI_"
 SERVICES: Final = ("gateway", "scheduler", "sender", "archive", "sandbox")
+
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 
 
 class SettingsError(Exception):
@@ -38,6 +43,9 @@ class DatabaseSettings(Group):
         description="Server and database, without user and password.",
     )
     password: SecretStr = Field(SecretStr(""), description="Password of the service's role.")
+    other_password: SecretStr = Field(
+        SecretStr(""), description="Tried where the server refuses `password`: the next or the former one, while it is rotated."
+    )
     pool_min: int = Field(2, ge=0, le=100, description="Connections kept open.")
     pool_max: int = Field(10, ge=2, le=200, description="Connections at most; callers beyond wait.")
     acquire_seconds: float = Field(3, gt=0, le=60, description="Longest wait for a free connection.")
@@ -80,17 +88,43 @@ class SecuritySettings(Group):
     internal_token: SecretStr = Field(
         description="Shared by the services: archive, scheduler and sender answer nobody without it."
     )
+    other_master_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Master keys, separated by commas, that open what they sealed and seal nothing: the next or the former one, "
+        "while it is rotated.",
+    )
+    other_internal_token: SecretStr = Field(
+        SecretStr(""),
+        description="Is taken beside `internal_token` and never shown: the next or the former one, while it is rotated.",
+    )
 
-    @field_validator("master_key")
+    @property
+    def master_keys(self) -> tuple[str, ...]:
+        """All of them in base64, first the one that seals."""
+        return (self.master_key.get_secret_value(), *_listed(self.other_master_keys))
+
+    @property
+    def internal_tokens(self) -> tuple[SecretStr, SecretStr]:
+        """Those that are taken, first the one that is shown. The other may be empty."""
+        return (self.internal_token, self.other_internal_token)
+
+    def sealer(self) -> Sealer:
+        """Of all master keys. Raises `SealError` where there is none."""
+        return Sealer(*self.master_keys)
+
+    @field_validator("master_key", "other_master_keys")
     @classmethod
-    def _is_a_key(cls, key: SecretStr) -> SecretStr:
-        text = key.get_secret_value()
-        if text:  # a service that seals nothing leaves it out
+    def _are_keys(cls, keys: SecretStr) -> SecretStr:
+        for text in _listed(keys):  # a service that seals nothing has none
             try:
                 Sealer(text)
             except SealError as error:
                 raise ValueError(str(error)) from None
-        return key
+        return keys
+
+
+def _listed(keys: SecretStr) -> list[str]:
+    return [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
 
 
 class OutsideSettings(Group):
@@ -136,12 +170,68 @@ class ObjectsSettings(Group):
 class TelemetrySettings(Group):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level written.")
     otlp_endpoint: str = Field("", pattern=r"^(https?://.+)?$", description="OTLP/HTTP base URL for traces; empty keeps none.")
-    sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of new traces that are recorded.")
+    otlp_headers: SecretStr = Field(
+        SecretStr(""), description="Headers for the OTLP endpoint, `name=value,name=value`, the values percent-encoded."
+    )
+    sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="Share of new traces that are recorded; what fails is recorded all the same."
+    )
+    trace_url: str = Field(
+        "",
+        pattern=r"^(https?://\S*\{trace_id\}\S*)?$",
+        description="Where a trace is shown, with `{trace_id}` in its place: the gateway tells it with a message. Empty: nowhere.",
+    )
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token that `/metrics` asks for; empty: none. Production needs one at the gateway."
+    )
+    other_metrics_token: SecretStr = Field(
+        SecretStr(""), description="Opens `/metrics` beside `metrics_token`: the next or the former one, while it is rotated."
+    )
+
+    @field_validator("otlp_headers")
+    @classmethod
+    def _are_headers(cls, headers: SecretStr) -> SecretStr:
+        _header_fields(headers.get_secret_value())
+        return headers
+
+    @property
+    def metrics_tokens(self) -> tuple[SecretStr, SecretStr]:
+        """Those that open `/metrics`, first the one that is shown to other services. Either may be empty."""
+        return (self.metrics_token, self.other_metrics_token)
+
+    @property
+    def otlp_header_fields(self) -> dict[str, str]:
+        return _header_fields(self.otlp_headers.get_secret_value())
+
+
+def _header_fields(text: str) -> dict[str, str]:
+    """As in OTEL_EXPORTER_OTLP_HEADERS: W3C Baggage without properties (OpenTelemetry, Protocol Exporter). Raises ValueError."""
+    fields = {}
+    for pair in filter(None, text.split(",")):
+        name, equals, value = pair.partition("=")
+        name, value = name.strip(), unquote(value.strip())
+        if not equals or not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+            raise ValueError("otlp_headers is not of the form name=value,name=value")
+        fields[name] = value
+    return fields
 
 
 class RunSettings(Group):
     environment: str = Field("development", pattern="^(development|production)$", description="production refuses memory://.")
     drain_seconds: float = Field(20, gt=0, le=300, description="Longest time that work in flight has after SIGTERM.")
+    drain_notice_seconds: float = Field(
+        0,
+        ge=0,
+        le=60,
+        description="Of it, how long after SIGTERM requests are still taken, each answer the last one of its connection: until no "
+        "balancer sends any. At most half of `drain_seconds`.",
+    )
+
+    @model_validator(mode="after")
+    def _notice_within_drain(self) -> Self:
+        if self.drain_notice_seconds > self.drain_seconds / 2:
+            raise ValueError("drain_notice_seconds is more than half of drain_seconds")
+        return self
 
 
 class ServiceSettings(BaseSettings):
@@ -189,8 +279,10 @@ def load(settings_type: type[S]) -> S:
 
 
 def _variables(settings_type: type[BaseSettings], place: tuple[int | str, ...], fault: str) -> list[str]:
-    """The variables to set for a faulty place; where a whole group is missing, those of its fields that have no default, and where
-    its fields contradict each other, the group."""
+    """The variables to set for a faulty place; where a whole group is missing, those of its fields that have no default, where
+    its fields contradict each other, the group, and where groups do, the prefix of all."""
+    if not place:
+        return [PREFIX]
     group = settings_type.model_fields[str(place[0])].annotation
     if len(place) == 1 and fault != "missing":
         return [f"{PREFIX}{place[0]}".upper()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from datetime import UTC, datetime
 from itertools import count
 from typing import Final, NewType
 
@@ -66,6 +67,14 @@ def new_id(prefix: str) -> str:
     """A fresh id of the kind `prefix` (`msg`, `num`, `evt`, …); sorts after those that this process made a quarter of a microsecond
     before, and others a millisecond before."""
     return f"{prefix}_{_series.next_digits()}"
+
+
+def made_at(value: str) -> datetime:
+    """When an id was made, to the millisecond. Raises ValueError for what is none."""
+    digits = value.rpartition("_")[2]
+    if re.fullmatch(_BODY, digits) is None:
+        raise ValueError("not an id")
+    return datetime.fromtimestamp((int(digits[:10], 32) >> 2) / 1_000, UTC)
 
 
 def is_id(value: str, prefix: str) -> bool:

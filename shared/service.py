@@ -11,11 +11,14 @@ from shared.bus.connect import open_bus
 from shared.bus.interface import Bus
 from shared.config import ServiceSettings, SettingsError, load
 from shared.run import Component, main
+from shared.systemd import notify
 from shared.telemetry.logging import setup_logging
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.runtime import Runtime
 from shared.telemetry.tracing import Tracing
 
 S = TypeVar("S", bound=ServiceSettings)
-Build = Callable[[AsyncExitStack, S, Bus, Tracing], Awaitable[Sequence[Component]]]
+Build = Callable[[AsyncExitStack, S, Bus, Tracing, Metrics], Awaitable[Sequence[Component]]]
 
 
 def serve(name: str, settings_type: type[S], build: Build[S]) -> int:
@@ -29,9 +32,14 @@ def serve(name: str, settings_type: type[S], build: Build[S]) -> int:
         tracing = Tracing(name, settings.telemetry)
         stack.callback(tracing.close)
         bus = await open_bus(settings.bus, stack, environment=settings.run.environment)
-        return await build(stack, settings, bus, tracing)
+        metrics = Metrics(name)
+        try:
+            return [*await build(stack, settings, bus, tracing, metrics), Runtime(metrics)]
+        except SettingsError as error:  # what only the database could tell; the log says where, and no sentence
+            sys.stderr.write(f"{error}\n")
+            raise
 
-    return main([builder], drain_seconds=settings.run.drain_seconds)
+    return main([builder], drain_seconds=settings.run.drain_seconds, on_started=lambda: notify("READY=1"))
 
 
 def settings_or_none(settings_type: type[S]) -> S | None:

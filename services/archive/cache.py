@@ -18,9 +18,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Final
 
 from services.archive.nearby import Kept, Nearby, Reading
-from shared.cache import Cache, alias_of, key_of
+from shared.cache import Cache, CacheCounts, alias_of, key_of
 from shared.errors import Rejected
 
+PREFIX: Final = "archive"
+"""Of the entries in Redis."""
 ETAG_BYTES: Final = 16
 LEVEL: Final = 1
 """Of what is kept in Redis: a page is a sixth of its size then, for a fraction of what reading it took."""
@@ -35,17 +37,17 @@ Load = Callable[[], Awaitable[bytes | None]]
 
 def conversation_group(conversation_id: str) -> str:
     """All that is read of one conversation."""
-    return key_of("archive", "c", conversation_id)
+    return key_of(PREFIX, "c", conversation_id)
 
 
 def tenant_group(tenant_id: str) -> str:
     """The lists of a tenant that any of its conversations can change."""
-    return key_of("archive", "t", tenant_id)
+    return key_of(PREFIX, "t", tenant_id)
 
 
 def analytics_group(subject_id: str) -> str:
     """The analytics of a conversation or of a tenant, which change when they are counted and not with every message."""
-    return key_of("archive", "a", subject_id)
+    return key_of(PREFIX, "a", subject_id)
 
 
 class _AbandonedError(Exception):
@@ -105,6 +107,17 @@ class Reads:
         self._room = asyncio.Semaphore(AT_ONCE)
         self.popular: Counter[str] = Counter()
         """How often each conversation was read, as long as nobody takes these counts away (`warm.py`)."""
+
+    @property
+    def levels(self) -> tuple[CacheCounts, CacheCounts, CacheCounts]:
+        """Since the process started: what readers met, and what each cache, in this process and in Redis, was asked. Those were
+        asked more than that: what is made ready counts there too."""
+        nearby = self.nearby
+        return (
+            CacheCounts(self._reads - self._loads, self._loads, 0),
+            CacheCounts(nearby.hits, nearby.misses, 0),
+            self._cache.counts,
+        )
 
     @property
     def counts(self) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Final
 from services.archive.record import Recorder
 from shared.bus.interface import Bus, RetryPolicy, Subscription
 from shared.bus.subscriber import Subscriber
+from shared.clock import Clock
 from shared.events.catalogue import (
     MediaLost,
     MediaStored,
@@ -26,6 +27,8 @@ from shared.events.catalogue import (
     MessageUnsettled,
 )
 from shared.events.event import Event
+from shared.telemetry.catalogue import ENTRIES_RECORDED_TOTAL, RECORD_LAG_SECONDS
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 
 RECORD: Final = Subscription(
@@ -60,12 +63,15 @@ GATHER_SECONDS: Final = 0.1
 many deliveries as are fetched ahead in this time are more than one consumer could settle, so nothing is held up."""
 
 
-def subscriber(bus: Bus, recorder: Recorder, tracing: Tracing) -> Subscriber:
+def subscriber(bus: Bus, recorder: Recorder, tracing: Tracing, metrics: Metrics, clock: Clock) -> Subscriber:
     """The one consumer."""
 
     async def on_told(events: Sequence[Event]) -> None:
-        await recorder.record(events)
+        for kind, count in (await recorder.record(events)).items():
+            metrics.count(ENTRIES_RECORDED_TOTAL, kind, by=count)
+        lag = clock.now() - min(event.occurred_at for event in events)
+        metrics.observe(RECORD_LAG_SECONDS, max(0.0, lag.total_seconds()))
         if BUSY_EVENTS <= len(events) < RECORD.max_events // 2:
             await asyncio.sleep(GATHER_SECONDS)
 
-    return Subscriber(bus, RECORD, on_told, tracing)
+    return Subscriber(bus, RECORD, on_told, tracing, metrics)

@@ -8,7 +8,7 @@ entry, and waits. Readers are told of all that once, at the end.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +19,16 @@ import structlog
 
 from services.archive.cache import Changes
 from services.archive.domain.amendment import Amendment, Remark, amendment_of, reaction_of
-from services.archive.domain.entry import Entry, echoed_entry, incoming_entry, month_of, months_of, next_month, outgoing_entry
+from services.archive.domain.entry import (
+    Direction,
+    Entry,
+    echoed_entry,
+    incoming_entry,
+    month_of,
+    months_of,
+    next_month,
+    outgoing_entry,
+)
 from services.archive.domain.progress import Progress, add_up, progress_of
 from services.archive.store import amend as amendments
 from services.archive.store import record as store
@@ -44,6 +53,7 @@ FORGET_DAYS: Final = 7
 """How long a fact waits for its message: far longer than any event can be on its way."""
 AMEND_LIMIT: Final = 128
 """Amendments put in by one statement, which compares each of them with each: twice as many take longer than two statements."""
+AMENDMENT: Final = "amendment"
 REMARKS: Final = (MessageEdited, MessageRevoked, MediaStored, MediaLost)
 
 
@@ -56,8 +66,9 @@ class Recorder:
         self._changes = changes or Changes()
         self._months: set[datetime] = set()
 
-    async def record(self, events: Sequence[Event]) -> None:
-        """Record events of the subscription `archive.record`; safe to repeat."""
+    async def record(self, events: Sequence[Event]) -> Counter[str]:
+        """Record events of the subscription `archive.record`; safe to repeat. Tells how many entries of each kind they were, those
+        that were there already included."""
         kinds: defaultdict[type[Event], list[Any]] = defaultdict(list)
         for event in events:
             kinds[type(event)].append(event)
@@ -75,6 +86,7 @@ class Recorder:
                 await self._amend(amended, changed)
         finally:
             await self._tell(changed)
+        return Counter({AMENDMENT: len(amended)}) + Counter(map(_kind, entries))
 
     async def amend(self) -> bool:
         """Put amendments that are due into their entries; True where there may be more."""
@@ -167,6 +179,13 @@ class _Changed:
     conversations: set[str] = field(default_factory=set)
     tenants: set[str] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
+
+
+def _kind(entry: Entry) -> str:
+    """As metrics call it: what was sent through the platform has a message's id, what was sent from a phone has none."""
+    if entry.message_id is not None:
+        return "outgoing"
+    return "incoming" if entry.direction is Direction.INCOMING else "echoed"
 
 
 def _new_entry_id() -> EntryId:

@@ -80,6 +80,7 @@ class ArchiveSecuritySettings(SecuritySettings):
     """The archive seals nothing: it runs without the master key."""
 
     master_key: SecretStr = Field(SecretStr(""), description="Not used here.")
+    other_master_keys: SecretStr = Field(SecretStr(""), description="Not used here.")
     internal_token: SecretStr = Field(min_length=16, description="The gateway shows it with every request.")
 
 

@@ -21,6 +21,8 @@ from shared.content import LONGEST_TEXT, TYPES, content_of, unfilled_faults
 from shared.errors import FieldError, Rejected
 from shared.events.values import Content
 from shared.ids import MessageId, TenantId, new_id
+from shared.telemetry.catalogue import MESSAGES_REJECTED_TOTAL
+from shared.telemetry.metrics import Metrics
 
 ACCEPT_BATCH: Final = 256
 MAX_WAITING: Final = 5_000
@@ -37,9 +39,10 @@ _VARIABLES_OF_NOTHING: Final = FieldError("/variables", "field.surplus", "go tog
 class Acceptance:
     """Admits and stores. `singles` is the component that carries the shared transactions."""
 
-    def __init__(self, outbox: Outbox, clock: Clock) -> None:
+    def __init__(self, outbox: Outbox, clock: Clock, metrics: Metrics) -> None:
         self._outbox = outbox
         self._clock = clock
+        self._metrics = metrics
         self.singles: Batcher[Message, None] = Batcher(
             "gateway.accept", self._store_all, max_items=ACCEPT_BATCH, max_waiting=MAX_WAITING, concurrency=2
         )
@@ -76,6 +79,7 @@ class Acceptance:
             or isinstance(moments, FieldError)
             or isinstance(number_id, FieldError)
         ):
+            self.count_rejected(faults)
             return faults
         return Message(
             id=MessageId(new_id("msg")),
@@ -96,11 +100,16 @@ class Acceptance:
             contact_id=None if contact is None else contact.id,
         )
 
+    def count_rejected(self, faults: Sequence[FieldError]) -> None:
+        """One message was turned down; of its faults the first counts."""
+        self._metrics.count(MESSAGES_REJECTED_TOTAL, faults[0].code)
+
     async def accept(self, message: Message) -> None:
         """Store one message in a transaction shared with its contemporaries. Raises `Rejected` 503 when too many wait."""
         try:
             await self.singles.submit(message)
         except Full:
+            self._metrics.count(MESSAGES_REJECTED_TOTAL, "gateway.overloaded")
             raise Rejected(
                 "gateway.overloaded", "Too many messages are waiting to be stored; try again.", 503, retry_after_seconds=1
             ) from None

@@ -17,8 +17,9 @@ from services.gateway.contact_import import Imports
 from services.gateway.contents import ContentDirectory
 from services.gateway.domain.media_url import MediaUrls
 from services.gateway.domain.origins import Origins
-from services.gateway.erase import Erasures, InnerServices, digest_key
+from services.gateway.erase import Erasures, InnerServices
 from services.gateway.erasing import OwnParts
+from services.gateway.first_keys import ERASED, INBOUND, first_keys
 from services.gateway.forward import Door
 from services.gateway.graph.access import GraphAuthenticator
 from services.gateway.graph.client import GraphClient
@@ -31,9 +32,14 @@ from services.gateway.live.streams import Streams
 from services.gateway.lookups import Lookups
 from services.gateway.media import Media
 from services.gateway.media_fetch import FETCH_SECONDS, Fetcher
+from services.gateway.metrics import add_sources, counting
 from services.gateway.numbers import NumberDirectory
+from services.gateway.operations.others import AllServices
+from services.gateway.operations.own import own_station
+from services.gateway.operators import AdminAuthenticator
 from services.gateway.requested import Requests
 from services.gateway.routes import archive, callbacks, campaigns
+from services.gateway.routes.admin.all import operator_routes
 from services.gateway.routes.contact_imports import ContactImportRoutes
 from services.gateway.routes.contacts import ContactRoutes
 from services.gateway.routes.drafts import DraftRoutes
@@ -49,6 +55,8 @@ from services.gateway.routes.schedules import ScheduleRoutes
 from services.gateway.routes.segments import SegmentRoutes
 from services.gateway.routes.settings import SettingsRoutes
 from services.gateway.routes.templates import TemplateRoutes
+from services.gateway.routes.trace_pages import page_routes
+from services.gateway.routes.traces import TraceRoutes
 from services.gateway.routes.twilio import TwilioRoutes
 from services.gateway.routes.webhooks import WebhookRoutes
 from services.gateway.settings import Settings
@@ -56,6 +64,8 @@ from services.gateway.template_sync import TemplateSync
 from services.gateway.templates import TemplateDirectory
 from services.gateway.tenant_settings import time_zone_of
 from services.gateway.tenants import Authenticator
+from services.gateway.traces.buffer import SpanBuffer
+from services.gateway.traces.keep import kept_spans
 from services.gateway.updates import Updates, Watch
 from services.gateway.webhooks.inbound_rate import InboundRate
 from services.gateway.webhooks.ingest import WebhookReader
@@ -64,24 +74,28 @@ from services.gateway.webhooks.reach import Reach
 from services.gateway.webhooks.signers import Signers
 from services.gateway.webhooks.spool import Spool
 from services.gateway.webhooks.twilio import TwilioIntake
-from shared.auth.seal import Sealer
+from shared.auth.kept_keys import kept_keys
 from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox
 from shared.cache import Cache
 from shared.clock import SystemClock
-from shared.db.pool import check, open_pool
+from shared.db.pool import open_pool
+from shared.db.query_times import QueryTimes
 from shared.http.client import open_client
+from shared.http.internal import service
 from shared.http.routes import Access, Route
+from shared.http.scraping import scraper
 from shared.http.server import HttpServer
 from shared.limits.redis import RedisLimiter
 from shared.objects.store import open_objects
 from shared.redis import open_redis, open_waiting_redis
 from shared.run import Component
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
+from shared.version import VERSION
 
 TITLE: Final = "Chasqui"
 ARCHIVE_CONNECTIONS: Final = 1_024
-VERSION: Final = "0.1.0"
 DESCRIPTION: Final = (
     "WhatsApp messages: accepted, scheduled, sent within every limit, received, archived, searchable.\n\n"
     "The WhatsApp Cloud API itself is served beside what stands here: its clients take `/v23.0` of this server as their base "
@@ -96,15 +110,19 @@ DESCRIPTION: Final = (
 )
 
 
-async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tracing) -> Sequence[Component]:
-    """Open what the gateway needs; nothing runs yet."""
+async def build(  # noqa: PLR0915  # wiring: a line for each part
+    stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tracing, metrics: Metrics, spans: SpanBuffer | None = None
+) -> Sequence[Component]:
+    """Open what the gateway needs; nothing runs yet. Where spans are to be kept, they come by `spans` or over HTTP."""
     clock = SystemClock()
-    sealer = Sealer(settings.security.master_key.get_secret_value())
-    pool = await stack.enter_async_context(open_pool(settings.db, "gateway"))
+    sealer = settings.security.sealer()
+    times = QueryTimes(metrics, "main")
+    pool = await stack.enter_async_context(open_pool(settings.db, "gateway", times=times))
+    kept = await kept_keys(pool, sealer, first_keys(settings.security.master_key.get_secret_value()))
     redis = await stack.enter_async_context(open_redis(settings.redis))
     session = await stack.enter_async_context(open_client())
     await bus.declare(SUBSCRIPTIONS)
-    outbox = Outbox(pool, bus, service="gateway")
+    outbox = Outbox(pool, bus, metrics, counting(metrics))
     directory = NumberDirectory(pool, sealer, clock)
     public_url = settings.gateway.public_url or f"http://127.0.0.1:{settings.http.port}"
     connections = Connections(
@@ -113,12 +131,12 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         clock,
         public_url,
     )
-    acceptance = Acceptance(outbox, clock)
+    acceptance = Acceptance(outbox, clock, metrics)
     media = Media(pool, open_objects(settings.objects))
     contents = ContentDirectory(TemplateDirectory(pool, clock), media)
     lookups = Lookups(pool, directory, contents)
     limiter = RedisLimiter(redis, clock, local_share=None)
-    rate = InboundRate(limiter, settings.security.master_key.get_secret_value(), settings.gateway.inbound_per_minute)
+    rate = InboundRate(limiter, kept[INBOUND], settings.gateway.inbound_per_minute)
     updates = Updates(Watch(clock))
     streams = Streams(redis)
     waiting_redis = await stack.enter_async_context(open_waiting_redis(settings.redis, BLOCK_SECONDS))
@@ -128,8 +146,9 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     # Only a bus that outlives this process can stand in for the database.
     reach = Reach(pool, patient=bus.is_local)
     spool = Spool(bus, pool, reach, clock, reader.wake)
-    intake = Intake(pool, Signers(directory, reach, clock), reach, None if bus.is_local else spool, reader.wake)
-    groups = Groups(pool, Cache(redis))
+    intake = Intake(pool, Signers(directory, reach, clock), reach, None if bus.is_local else spool, reader.wake, metrics)
+    cache = Cache(redis)
+    groups = Groups(pool, cache)
     imports = Imports(outbox, pool, clock, groups)
     importer = import_job(imports)
     template_reader = template_job(TemplateSync(pool, outbox, session, sealer, connections.origins, clock))
@@ -142,22 +161,23 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
 
     scheduler = door("scheduler", settings.gateway.scheduler_url)
     graph = GraphClient(pool, session, sealer, connections.origins, limiter)
-    media_urls = MediaUrls.of(settings.gateway.public_url, settings.security.master_key.get_secret_value())
+    media_urls = MediaUrls.of(settings.gateway.public_url, *settings.security.master_keys)
     # Files take longer than calls, and have connections of their own.
     file_session = await stack.enter_async_context(open_client(limit=16, total_seconds=FETCH_SECONDS))
     file_graph = GraphClient(pool, file_session, sealer, connections.origins, limiter)
     fetcher = Fetcher(outbox, media, file_graph, updates, clock)
     keys = Authenticator(pool, clock)
+    add_sources(metrics, pool, bus, hub, keys, groups)
     own = OwnParts(groups, media, redis)
     urls = settings.gateway.inner_urls
     others = InnerServices(session, urls, settings.security.internal_token.get_secret_value())
-    erasures = Erasures(
-        outbox, pool, sealer, digest_key(settings.security.master_key.get_secret_value()), own, own.all(), others
-    )
+    erasures = Erasures(outbox, pool, sealer, kept[ERASED], own, own.all(), others)
     eraser = erase_job(erasures)
+    station = own_station(bus, pool, times, cache, redis)
+    spans, span_jobs = kept_spans(stack, pool, settings.gateway.keep_spans, spans, metrics)
 
     routes = public_routes(
-        MessageRoutes(acceptance, lookups, outbox, pool, clock).routes(),
+        MessageRoutes(acceptance, lookups, outbox, pool, clock, settings.telemetry.trace_url).routes(),
         ReceiptRoutes(outbox, pool, directory, graph).routes(),
         NumberRoutes(outbox, pool, connections, directory).routes(),
         ContactRoutes(outbox, pool, clock, groups).routes(),
@@ -177,6 +197,26 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         WebhookRoutes(intake, pool).routes(),
         QuarantineRoutes(outbox, pool, reader.wake).routes(),
         TwilioRoutes(TwilioIntake(intake, directory, public_url, clock)).routes(),
+        TraceRoutes(pool, spans).routes(),
+        station.routes(),
+        operator_routes(
+            AllServices(
+                station,
+                metrics,
+                session,
+                settings.process_urls,
+                settings.security.internal_token.get_secret_value(),
+                settings.telemetry.metrics_token.get_secret_value(),
+            ),
+            bus,
+            outbox,
+            pool,
+            redis,
+            connections,
+            directory,
+            clock,
+        ),
+        page_routes(),
         front_door(
             client=graph,
             file_client=file_graph,
@@ -201,9 +241,14 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
             Access.TENANT: keys,
             Access.GRAPH: GraphAuthenticator(keys),
             Access.LIVE: LiveAuthenticator(keys, tickets),
+            Access.ADMIN: AdminAuthenticator(pool, keys),
+            Access.SERVICE: service(*settings.security.internal_tokens),
+            Access.METRICS: scraper(*settings.telemetry.metrics_tokens),
         },
         tracing=tracing,
-        readiness={"database": lambda: check(pool)},
+        metrics=metrics,
+        notice_seconds=settings.run.drain_notice_seconds,
+        readiness={"webhooks": intake.check},
         title=TITLE,
         version=VERSION,
         description=DESCRIPTION,
@@ -225,6 +270,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
             streams,
             spool=spool,
             tracing=tracing,
+            metrics=metrics,
         ),
         reader,
         importer,
@@ -232,6 +278,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
         *fetcher.workers,
         media_job(media),
         eraser,
+        *span_jobs,
         *jobs(pool),
         outbox,
     ]

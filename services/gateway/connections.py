@@ -26,6 +26,7 @@ from shared.events.values import Profile, Provider, WindowPolicy
 from shared.ids import NumberId, TenantId, new_id
 
 PAUSED_BY_TENANT: Final = "number.paused"
+PAUSED_BY_OPERATOR: Final = "operator.paused"
 _ACTIVE: Final = {"status": "active", "paused_code": None, "paused_detail": None, "paused_at": None}
 _LONGEST_DETAIL: Final = 500
 FORMER_SECRET_SECONDS: Final = 86_400
@@ -105,9 +106,7 @@ class Connections:
             changes["provider_url"] = _url(body.provider_url)
         if body.access_token is not None:
             changes["sealed_access_token"] = self._seal(tenant_id, number_id, "access_token", body.access_token)
-            if row["provider"] == Provider.TWILIO:  # it signs the callbacks too
-                changes["sealed_app_secret"] = self._seal(tenant_id, number_id, "app_secret", body.access_token)
-            if row["status"] == "paused" and row["paused_code"] != PAUSED_BY_TENANT:
+            if row["status"] == "paused" and row["paused_code"] not in {PAUSED_BY_TENANT, PAUSED_BY_OPERATOR}:
                 changes |= _ACTIVE
         changes |= self._changed_secret(row, body)
         if body.verify_token is not None:
@@ -118,9 +117,10 @@ class Connections:
         """The app secret that is given, and how long the one before it is valid too. The present one given again is no change, so
         that a request that comes twice does not drop the one before."""
         changes: dict[str, Any] = {}
+        given = body.access_token if row["provider"] == Provider.TWILIO else body.app_secret  # Twilio's token signs as well
         seconds, former, present = body.previous_secret_for, row["sealed_previous_app_secret"], self._app_secret(row)
-        if body.app_secret is not None and body.app_secret.get_secret_value() != present:
-            changes["sealed_app_secret"] = self._seal(TenantId(row["tenant_id"]), row["id"], "app_secret", body.app_secret)
+        if given is not None and given.get_secret_value() != present:
+            changes["sealed_app_secret"] = self._seal(TenantId(row["tenant_id"]), row["id"], "app_secret", given)
             former = None if present is None else row["sealed_app_secret"]
             seconds = FORMER_SECRET_SECONDS if seconds is None else seconds
         if seconds is not None:
@@ -137,19 +137,25 @@ class Connections:
         except SealError:
             return None
 
-    async def pause(self, unit: Unit, tenant_id: TenantId, number_id: str, reason: str | None) -> asyncpg.Record:
-        """Send nothing from the number until it is resumed; takes the place of a pause that the provider has caused. Twice changes
-        nothing. Raises `Rejected` 404."""
+    async def pause(
+        self, unit: Unit, tenant_id: TenantId, number_id: str, reason: str | None, *, by_operator: bool = False
+    ) -> asyncpg.Record:
+        """Send nothing from the number until it is resumed; takes the place of a pause that the provider has caused, and an
+        operator's that of any. Twice changes nothing. Raises `Rejected` 404."""
         row = await self._locked(unit, tenant_id, number_id)
-        if row["paused_code"] == PAUSED_BY_TENANT:
+        code = PAUSED_BY_OPERATOR if by_operator else PAUSED_BY_TENANT
+        if row["paused_code"] in {code, PAUSED_BY_OPERATOR}:
             return row
-        return await self._paused(unit, row, PAUSED_BY_TENANT, reason)
+        return await self._paused(unit, row, code, reason)
 
-    async def resume(self, unit: Unit, tenant_id: TenantId, number_id: str) -> asyncpg.Record:
-        """Send again, whoever paused the number. Where it is not paused nothing changes. Raises `Rejected` 404."""
+    async def resume(self, unit: Unit, tenant_id: TenantId, number_id: str, *, by_operator: bool = False) -> asyncpg.Record:
+        """Send again, whoever paused the number; what an operator paused only an operator resumes. Where it is not paused nothing
+        changes. Raises `Rejected` 404 or 409."""
         row = await self._locked(unit, tenant_id, number_id)
         if row["status"] == "active":
             return row
+        if row["paused_code"] == PAUSED_BY_OPERATOR and not by_operator:
+            raise Rejected("number.paused_by_operator", "Who runs this platform has paused the number; ask there.", 409)
         row = await store.update(unit.connection, row, _ACTIVE)
         self._tell(unit, row)
         return row

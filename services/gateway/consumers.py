@@ -33,6 +33,8 @@ from shared.events.catalogue import (
     WebhookSpooled,
 )
 from shared.events.event import Event
+from shared.telemetry.catalogue import MESSAGE_STATUSES_TOTAL
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 
 # A bug or a poisoned row: about eight minutes for a rollback before the event is set aside as a dead letter.
@@ -73,11 +75,13 @@ def subscribers(
     streams: Streams,
     spool: Spool,
     tracing: Tracing,
+    metrics: Metrics,
 ) -> Sequence[Subscriber]:
     """One subscriber per subscription."""
 
     async def on_told(events: Sequence[Event]) -> None:
-        await track(outbox, events, updates)
+        for status, messages in (await track(outbox, events, updates)).items():
+            metrics.count(MESSAGE_STATUSES_TOTAL, status.value, by=messages)
 
     async def on_requested(events: Sequence[Event]) -> None:
         await requests.take([event for event in events if isinstance(event, MessageRequested)])
@@ -101,11 +105,11 @@ def subscribers(
         await spool.bring_back([event for event in events if isinstance(event, WebhookSpooled)])
 
     return [
-        Subscriber(bus, TRACK, on_told, tracing),
-        Subscriber(bus, REQUESTED, on_requested, tracing),
-        Subscriber(bus, AUDIENCE, on_audience, tracing),
-        Subscriber(bus, NUMBERS, on_number, tracing),
-        Subscriber(bus, WATCHED, on_watched, tracing),
-        Subscriber(bus, LIVE, on_update, tracing),
-        Subscriber(bus, WEBHOOKS, on_spooled, tracing),
+        Subscriber(bus, TRACK, on_told, tracing, metrics),
+        Subscriber(bus, REQUESTED, on_requested, tracing, metrics),
+        Subscriber(bus, AUDIENCE, on_audience, tracing, metrics),
+        Subscriber(bus, NUMBERS, on_number, tracing, metrics),
+        Subscriber(bus, WATCHED, on_watched, tracing, metrics),
+        Subscriber(bus, LIVE, on_update, tracing, metrics),
+        Subscriber(bus, WEBHOOKS, on_spooled, tracing, metrics),
     ]

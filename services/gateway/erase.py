@@ -6,7 +6,6 @@ erasure that goes on where it was. Who it is about stands sealed in its row unti
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,7 +82,7 @@ class InnerServices:
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """Asks for erasures and goes on with those that are asked for."""
+    """Asks for erasures and goes on with those that are asked for. `key` is the one of the digests that stay of addresses."""
 
     outbox: Outbox
     pool: Pool
@@ -191,11 +190,6 @@ class Erasures:
 def replace_progress(one: Claimed, progress: erasure.Progress) -> Claimed:
     """After a step, which has not failed."""
     return one._replace(progress=progress, failures=0)
-
-
-def digest_key(master_key: str) -> bytes:
-    """The key of the digests that stay of addresses."""
-    return hmac.digest(master_key.encode(), b"erased addresses", "sha256")
 
 
 def _log(one: Claimed) -> None:

@@ -30,6 +30,9 @@ SILENT_SECONDS: Final = 30.0
 FILE_SECONDS: Final = 900.0
 """Longest wait for the answer to a file, which may be on its way all that time."""
 
+READ_TRIES: Final = 4
+"""A service that is being replaced closes the connections that we keep, several maybe, just as we use them; what only reads is
+asked again on another one."""
 _CHUNK: Final = 65_536
 _PASSED_IN: Final = (
     "Content-Type",
@@ -60,6 +63,7 @@ _PASSED_OUT: Final = (
     "Upload-Length",
     "X-Accel-Buffering",
 )
+_CLOSED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 _BROKEN: Final = (TimeoutError, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)
 
 
@@ -87,24 +91,32 @@ class Door:
         """
         body = await read_body(request, None if request[ROUTE].request is not None else ())
         read_idempotency_key(request)  # a malformed one is refused here, whatever the service makes of it
-        try:
-            async with self._session.request(
-                "GET" if request.method == "HEAD" else request.method,
-                f"{self._url}{request.rel_url.raw_path_qs}",
-                data=body or None,
-                headers=self._headers(request),
-                allow_redirects=False,
-                skip_auto_headers=("Content-Type",),
-                timeout=_timeout(SILENT_SECONDS),
-            ) as answer:
-                if answer.status == 401:  # not the tenant's key is wrong, but our token
-                    log.error("door.refused", service=self._service)
-                    raise self._unavailable()
-                return await _streamed(request, answer)
-        except _CallerLeft:
-            raise ConnectionResetError from None
-        except _BROKEN:
-            raise self._unavailable() from None
+        method = "GET" if request.method == "HEAD" else request.method
+        tries_left = READ_TRIES if method == "GET" else 1
+        while True:
+            tries_left -= 1
+            try:
+                async with self._session.request(
+                    method,
+                    f"{self._url}{request.rel_url.raw_path_qs}",
+                    data=body or None,
+                    headers=self._headers(request),
+                    allow_redirects=False,
+                    skip_auto_headers=("Content-Type",),
+                    timeout=_timeout(SILENT_SECONDS),
+                ) as answer:
+                    tries_left = 0
+                    if answer.status == 401:  # not the tenant's key is wrong, but our token
+                        log.error("door.refused", service=self._service)
+                        raise self._unavailable()
+                    return await _streamed(request, answer)
+            except _CallerLeft:
+                raise ConnectionResetError from None
+            except _CLOSED:
+                if not tries_left:
+                    raise self._unavailable() from None
+            except _BROKEN:
+                raise self._unavailable() from None
 
     async def pass_through(self, request: web.Request, headers: Mapping[str, str] | None = None) -> web.StreamResponse:
         """Pass on a request whose body is a file: as it comes, never whole in memory, at the pace of whoever is slower. What the

@@ -20,12 +20,14 @@ from services.gateway.payloads.groups import (
     MembersRemoved,
 )
 from services.gateway.store import groups as store
-from shared.cache import Cache, key_of
+from shared.cache import Cache, CacheCounts, key_of
 from shared.db.pool import Connection, Pool
 from shared.errors import Rejected
 from shared.http.responses import json_bytes
 from shared.ids import TenantId, new_id
 
+PREFIX: Final = "groups"
+"""Of their entries in Redis."""
 GROUP_SECONDS: Final = 300
 ALL_SECONDS: Final = 600
 FIRST_GROUPS: Final = 500
@@ -38,6 +40,11 @@ class Groups:
     def __init__(self, pool: Pool, cache: Cache) -> None:
         self._pool = pool
         self._cache = cache
+
+    @property
+    def cache_counts(self) -> CacheCounts:
+        """What the cache of groups has been good for."""
+        return self._cache.counts
 
     async def find(self, tenant_id: TenantId, group_id: str) -> bytes:
         """The group as it is shown, in JSON. Raises `Rejected` 404."""
@@ -70,7 +77,7 @@ class Groups:
 
 
 def _key(tenant_id: TenantId, name: str) -> str:
-    return key_of("groups", tenant_id, name)
+    return key_of(PREFIX, tenant_id, name)
 
 
 async def create(connection: Connection, tenant_id: TenantId, body: CreateGroup) -> GroupView:

@@ -32,6 +32,7 @@ FRESH_SECONDS: Final = 5.0
 RENEWED_SECONDS: Final = 4.0
 """From then on the first one who shows a key reads it again, while the others still go by what is known."""
 CACHE_KEYS: Final = 10_000
+ACTIVE_SECONDS: Final = 300.0
 
 
 class _AbandonedError(Exception):
@@ -47,6 +48,12 @@ class Authenticator:
         self._clock = clock
         self._known: OrderedDict[bytes, tuple[float, TenantId]] = OrderedDict()
         self._readings: dict[bytes, asyncio.Future[TenantId | None]] = {}
+
+    @property
+    def active(self) -> int:
+        """Keys that were shown here within `ACTIVE_SECONDS`."""
+        since = self._clock.monotonic() - ACTIVE_SECONDS
+        return sum(read_at >= since for read_at, _ in self._known.values())
 
     async def __call__(self, request: web.Request) -> None:
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")

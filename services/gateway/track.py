@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from services.gateway.domain.state import Change, State, Telling, changes_of, told
@@ -15,8 +16,9 @@ from shared.events.catalogue import MessageConfirmed, MessageUnsettled
 from shared.events.event import Event
 
 
-async def track(outbox: Outbox, events: Sequence[Event], updates: Updates) -> None:
-    """Write what the events tell, each message once; telling twice changes nothing. Raises `TypeError` for one that tells nothing.
+async def track(outbox: Outbox, events: Sequence[Event], updates: Updates) -> Counter[Status]:
+    """Write what the events tell, each message once; telling twice changes nothing. Returns how often a status was news,
+    overtaken ones too. Raises `TypeError` for an event that tells nothing.
 
     A report can come before the sender says that it does not know the outcome; then it is confirmed here, otherwise where the
     report is read (`ingest`). Both hold the message's row, so one of them sees the other.
@@ -26,6 +28,7 @@ async def track(outbox: Outbox, events: Sequence[Event], updates: Updates) -> No
         if not isinstance(event, Telling):
             raise TypeError(f"tells of no state: {event.event_name}")
         changes.setdefault((event.tenant_id, event.message_id), []).extend(changes_of(event))
+    news: Counter[Status] = Counter()
     async with outbox.transaction() as unit:
         before: dict[Key, State] = {}
         after: list[tuple[Key, State]] = []
@@ -36,6 +39,7 @@ async def track(outbox: Outbox, events: Sequence[Event], updates: Updates) -> No
             key = row["tenant_id"], row["id"]
             before[key] = messages.state_of(row)
             state, new = told(before[key], changes[key])
+            news.update(change.status for change in new)
             if state != before[key]:
                 after.append((key, state))
                 learned += graph_ids.newly_known(row, before[key], state)
@@ -47,6 +51,7 @@ async def track(outbox: Outbox, events: Sequence[Event], updates: Updates) -> No
         for event in events:
             if isinstance(event, MessageUnsettled):
                 _confirm(unit, event, before.get((event.tenant_id, event.message_id)))
+    return news
 
 
 def _confirm(unit: Unit, event: MessageUnsettled, before: State | None) -> None:

@@ -11,6 +11,8 @@ from services.sandbox.settings import Settings
 from shared.run import Component, main
 from shared.service import settings_or_none
 from shared.telemetry.logging import setup_logging
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.runtime import Runtime
 from shared.telemetry.tracing import Tracing
 
 
@@ -24,7 +26,8 @@ def run() -> int:
     async def builder(stack: AsyncExitStack) -> Sequence[Component]:
         tracing = Tracing("sandbox", settings.telemetry)
         stack.callback(tracing.close)
-        return await build(stack, settings, tracing)
+        metrics = Metrics("sandbox")
+        return [*await build(stack, settings, tracing, metrics), Runtime(metrics)]
 
     return main([builder], drain_seconds=settings.run.drain_seconds)
 

@@ -10,6 +10,7 @@ import aiohttp
 from services.sandbox.happen import take_steps
 from services.sandbox.journal import Journal
 from services.sandbox.ledger import Ledger
+from services.sandbox.measured import Measured
 from services.sandbox.media import MediaStore
 from services.sandbox.numbers import Numbers
 from services.sandbox.routes.accounts import Accounts
@@ -28,10 +29,11 @@ from services.sandbox.webhooks import POST_SECONDS, WebhookSender
 from services.sandbox.world import Step, World
 from shared.clock import SystemClock
 from shared.run import Component
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 
 
-async def build(stack: AsyncExitStack, settings: Settings, tracing: Tracing) -> Sequence[Component]:
+async def build(stack: AsyncExitStack, settings: Settings, tracing: Tracing, metrics: Metrics) -> Sequence[Component]:
     """The sandbox's components, listening already. Raises `OSError` where its port is taken."""
     own = settings.sandbox
     clock = SystemClock()
@@ -88,7 +90,9 @@ async def build(stack: AsyncExitStack, settings: Settings, tracing: Tracing) -> 
     nodes = Nodes(world)
     accounts = Accounts(world, nodes)
     paths = Paths(world, Messages(world, tracing), nodes, accounts, templates, media, control, twilio.handle)
-    server = GraphServer(paths.handle, host=own.host, port=own.port, takes_files=takes_files)
+    measured = Measured(paths.handle, metrics, settings.telemetry.metrics_token)
+    server = GraphServer(measured.handle, host=own.host, port=own.port, takes_files=takes_files)
+    measured.watch(server)
     await server.open(stack)
     return [server, webhooks, *twilio.components]
 

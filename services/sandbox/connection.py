@@ -155,6 +155,11 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     @property
+    def in_flight(self) -> int:
+        """Requests whose answers are not written."""
+        return self._is_busy + len(self._waiting)
+
+    @property
     def _is_busy(self) -> bool:
         return self._held is not None or self._is_awaiting
 

@@ -36,6 +36,16 @@ class GraphServer:
         """Set whenever the last connection has gone."""
         self.port = port
 
+    @property
+    def connections(self) -> int:
+        """Open ones."""
+        return len(self._connections)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests whose answers are not written."""
+        return sum(connection.in_flight for connection in self._connections)
+
     async def open(self, stack: AsyncExitStack) -> None:
         """Bind and accept. Raises `OSError` where host and port cannot be bound; closed by `stack`."""
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

@@ -27,6 +27,7 @@ from shared.events.catalogue import (
     TenantChanged,
 )
 from shared.events.event import Event
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 
 # A bug or a poisoned row: about eight minutes for a rollback before the event is set aside as a dead letter.
@@ -55,7 +56,7 @@ SUBSCRIPTIONS: Final = (HOLD, SETTLE, CANCEL, NUMBERS, CONSENT, TEMPLATES, WINDO
 
 
 def subscribers(
-    bus: Bus, outbox: Outbox, tracing: Tracing, clock: Clock, wake_release: Callable[[], None]
+    bus: Bus, outbox: Outbox, tracing: Tracing, metrics: Metrics, clock: Clock, wake_release: Callable[[], None]
 ) -> Sequence[Subscriber]:
     """One subscriber per subscription."""
 
@@ -105,4 +106,4 @@ def subscribers(
         (REFUSED, on_refused),
         (REPORTS, on_report),
     )
-    return [Subscriber(bus, subscription, handler, tracing) for subscription, handler in handlers]
+    return [Subscriber(bus, subscription, handler, tracing, metrics) for subscription, handler in handlers]

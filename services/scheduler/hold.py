@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,6 +18,7 @@ from shared.events.catalogue import (
     MessageAccepted,
     MessageCanceled,
     MessageCancelRequested,
+    MessageDeferred,
     MessageFailed,
     MessageSent,
     NumberConnected,
@@ -60,6 +61,8 @@ async def settle(outbox: Outbox, outcomes: Sequence[Event], wake: Callable[[], N
         settled = await holds.settle(unit.connection, settlements(outcomes))
         if closing := closings(outcomes, settled.put_back):
             await gates.close(unit.connection, closing, LONGEST_GATE)
+        if traced := _traced(outcomes, settled.put_back):
+            await holds.trace(unit.connection, traced)
         await withdraw_unwanted(unit, settled.put_back)
         if settled.ended:
             await conclude(unit, _ends(outcomes, settled.ended))
@@ -87,6 +90,15 @@ async def cancel(outbox: Outbox, requests: Sequence[MessageCancelRequested], now
     }
     if early:
         raise BatchFailed(early)
+
+
+def _traced(outcomes: Sequence[Event], put_back: Collection[str]) -> dict[str, str]:
+    """Of those put back the contexts of what was recorded, whether their messages were traced before or failed just now."""
+    return {
+        event.message_id: event.traceparent
+        for event in outcomes
+        if isinstance(event, MessageDeferred) and event.traceparent is not None and event.message_id in put_back
+    }
 
 
 def _ends(outcomes: Sequence[Event], ended: Mapping[str, str]) -> list[End]:

@@ -12,6 +12,8 @@ from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.db.pool import Pool
 from shared.every import Every
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.tracing import Tracing
 
 RELEASE_SECONDS: Final = 0.05
 """Longest wait before a due message is seen; acceptance and freed room wake the release at once."""
@@ -45,11 +47,11 @@ OPT_IN_DAYS: Final = 3
 PROJECTION_LIMIT: Final = 10_000
 
 
-def release_job(outbox: Outbox, clock: Clock) -> Every:
+def release_job(outbox: Outbox, tracing: Tracing, metrics: Metrics, clock: Clock) -> Every:
     """The release, to be woken when something may have become due."""
 
     async def release_a_round() -> bool:
-        found = await release.release_due(outbox)
+        found = await release.release_due(outbox, tracing, metrics)
         if found:
             await clock.sleep(GATHER_SECONDS)
         return found

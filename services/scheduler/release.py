@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from services.scheduler.conclude import End, conclude
 from services.scheduler.domain.settlement import UNCONFIRMED
+from services.scheduler.metrics import note_lateness
 from services.scheduler.set_aside import set_aside
 from services.scheduler.store import holds
 from shared.bus.outbox import Outbox
-from shared.events.catalogue import MessageExpired
+from shared.events.catalogue import MessageExpired, MessageReleased
 from shared.ids import MessageId, TenantId
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.tracing import Tracing
 
 CLAIM_NUMBERS: Final = 32
 CLAIM_PER_NUMBER: Final = 256
@@ -26,8 +30,9 @@ REPORTS_END_DAYS: Final = 8
 EXPIRED: Final = "message.expired"
 
 
-async def release_due(outbox: Outbox) -> bool:
+async def release_due(outbox: Outbox, tracing: Tracing | None = None, metrics: Metrics | None = None) -> bool:
     """Release one round, and set aside what has an obstacle; True where there was something, so another round may find more."""
+    began = time.time()
     async with outbox.transaction() as unit:
         claimed = await holds.claim_due(
             unit.connection,
@@ -35,10 +40,32 @@ async def release_due(outbox: Outbox) -> bool:
             limit_per_number=CLAIM_PER_NUMBER,
             silent_seconds=SILENT_SECONDS,
         )
-        unit.emit(*claimed.released)
+        unit.emit(*(_traced(event, tracing, began) for event in claimed.released))
         if claimed.stopped:
             await set_aside(unit, claimed.stopped)
+    if metrics is not None:
+        note_lateness(metrics, claimed.released)
     return bool(claimed.released or claimed.stopped)
+
+
+def _traced(event: MessageReleased, tracing: Tracing | None, began: float) -> MessageReleased:
+    """The same; where its trace is recorded, the release is a span of it."""
+    if event.traceparent is None or tracing is None:
+        return event
+    due_at = event.first_due_at or event.occurred_at
+    attributes = {
+        "messaging.operation.type": "create",
+        "messaging.operation.name": "release",
+        "tenant_id": event.tenant_id,
+        "message_id": event.message_id,
+        "number_id": event.number_id,
+        "attempt": event.attempt,
+        "tier": event.tier.name.lower(),
+        "lateness_ms": max(0, round((event.occurred_at - due_at).total_seconds() * 1000)) if event.attempt == 1 else None,
+    }
+    with tracing.follow("release", event.traceparent, kind="producer", attributes=attributes) as span:
+        span.began(time.time() - began)  # with the claim of all
+    return event.model_copy(update={"traceparent": span.traceparent})
 
 
 async def repeat_silent(outbox: Outbox) -> bool:

@@ -16,6 +16,7 @@ class SchedulerSecuritySettings(SecuritySettings):
     """The scheduler seals nothing: it runs without the master key."""
 
     master_key: SecretStr = Field(SecretStr(""), description="Not used here.")
+    other_master_keys: SecretStr = Field(SecretStr(""), description="Not used here.")
     internal_token: SecretStr = Field(min_length=16, description="The gateway shows it with every request.")
 
 

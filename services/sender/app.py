@@ -24,37 +24,47 @@ from services.sender.jobs import jobs
 from services.sender.journal import Journal
 from services.sender.limits import LimitSettings
 from services.sender.media import OwnFiles
+from services.sender.metrics import add_sources
 from services.sender.numbers import Numbers
 from services.sender.prepare import Preparation
 from services.sender.references import References
 from services.sender.removals import Removals
-from services.sender.routes import OperatorRoutes
+from services.sender.restored import Fence
+from services.sender.routes import OperatorRoutes, RestoredRoutes
 from services.sender.settings import Settings
+from services.sender.store import restored
 from services.sender.uploads import UPLOAD_SECONDS, Uploads
-from shared.auth.seal import Sealer
+from shared.auth.kept_keys import kept_keys
+from shared.bus.depths import depths
 from shared.bus.interface import Bus
 from shared.bus.outbox import Outbox
 from shared.clock import SystemClock
 from shared.db.pool import check, open_pool
+from shared.db.query_times import QueryTimes
 from shared.erasure import steps
 from shared.http.client import open_client
-from shared.http.internal import internal
+from shared.http.internal import internal, service
 from shared.http.routes import Access
+from shared.http.scraping import scraper
 from shared.http.server import HttpServer
 from shared.limits.breaker import BreakerPolicy
 from shared.limits.breakers import Breakers
 from shared.limits.redis import RedisLimiter
 from shared.objects.store import open_objects
+from shared.operations.station import Station
 from shared.run import Component
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 
 
-async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tracing) -> Sequence[Component]:
+async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tracing, metrics: Metrics) -> Sequence[Component]:
     """Open what the sender needs; nothing runs yet."""
     clock = SystemClock()
-    pool = await stack.enter_async_context(open_pool(settings.db, "sender"))
+    times = QueryTimes(metrics, "main")
+    pool = await stack.enter_async_context(open_pool(settings.db, "sender", times=times))
     await bus.declare(SUBSCRIPTIONS)
-    outbox = Outbox(pool, bus, service="sender")
+    metrics.source("queues", depths(bus, SUBSCRIPTIONS))
+    outbox = Outbox(pool, bus, metrics)
     redis = Redis.from_pool(
         BlockingConnectionPool.from_url(
             settings.redis.url,
@@ -69,14 +79,15 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     own = settings.sender
     # Idle connections are dropped well before the provider closes them, so that a request rarely meets one that is going away.
     session = await stack.enter_async_context(open_client(limit=own.concurrency, keepalive_seconds=15))
-    master_key = settings.security.master_key.get_secret_value()
+    sealer = settings.security.sealer()
+    first = hashlib.sha256(f"limits:{settings.security.master_key.get_secret_value()}".encode()).digest()
     limits = LimitSettings(
-        hashlib.sha256(f"limits:{master_key}".encode()).digest(),
+        (await kept_keys(pool, sealer, {"limits": first}))["limits"],
         (own.critical_per_minute, own.high_per_minute, own.normal_per_minute, own.low_per_minute),
         own.tenant_per_second,
         own.all_per_second,
     )
-    directory = Numbers(pool, Sealer(master_key), clock, limits)
+    directory = Numbers(pool, sealer, clock, limits)
     limiter = RedisLimiter(redis, clock, local_share=own.local_share)
     breakers = Breakers(redis, BreakerPolicy(threshold=own.breaker_threshold, open_seconds=own.breaker_open_seconds), clock)
     health = Health(breakers, limiter, clock)
@@ -91,40 +102,57 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     preparation = Preparation([references], files)
     calls = Calls(
         outbox,
-        Caller(session, Journal(own.journal_folder), preparation, clearance, health, conclusions, tracing, clock),
+        Caller(session, Journal(own.journal_folder), preparation, clearance, health, conclusions, tracing, metrics, clock),
         limiter,
         clock,
+        metrics,
         concurrency=own.concurrency,
         per_number=own.calls_per_number,
         max_in_flight=own.max_in_flight,
     )
-    delivery = Delivery(outbox, directory, clearance, limiter, calls, clock)
+    fence = Fence(outbox, await restored.last(pool), metrics, clock)
+    delivery = Delivery(outbox, directory, clearance, limiter, calls, metrics, clock, fence)
     callbacks = await open_callbacks(
         stack,
         outbox,
         pool,
         redis,
-        Sealer(master_key),
+        sealer,
         settings.outside.networks,
+        metrics,
         clock,
         concurrency=own.callback_concurrency,
     )
+    station = Station(bus, SUBSCRIPTIONS, {"main": pool}, [times])
     http = HttpServer(
         "sender",
-        (*OperatorRoutes(directory, health, limiter, calls).routes(), *callbacks.routes, steps.route(outbox, PARTS)),
+        (
+            *OperatorRoutes(directory, health, limiter, calls).routes(),
+            *callbacks.routes,
+            *RestoredRoutes(outbox, pool).routes(),
+            steps.route(outbox, PARTS),
+            *station.routes(),
+        ),
         host=settings.sender.host,
         port=settings.sender.port,
-        authenticate={Access.INTERNAL: internal(settings.security.internal_token)},
+        authenticate={
+            Access.INTERNAL: internal(*settings.security.internal_tokens),
+            Access.SERVICE: service(*settings.security.internal_tokens),
+            Access.METRICS: scraper(*settings.telemetry.metrics_tokens),
+        },
         tracing=tracing,
+        metrics=metrics,
+        notice_seconds=settings.run.drain_notice_seconds,
         readiness={"database": lambda: check(pool)},
         title="Chasqui sender",
         version="1",
     )
+    add_sources(metrics, pool, directory, limiter, health, calls, clock)
     stack.push_async_callback(http.close)
     await http.start()
     return [
         http,
-        *subscribers(bus, outbox, tracing, delivery, directory, limiter, clock, callbacks),
+        *subscribers(bus, outbox, tracing, metrics, delivery, directory, limiter, clock, callbacks),
         calls,
         references.lookups,
         files.lookups,

@@ -6,7 +6,7 @@ A fixed crew of workers makes the calls. Nothing is created per message but the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from services.sender.caller import Caller, Job
@@ -18,6 +18,7 @@ from shared.bus.outbox import Outbox
 from shared.clock import Clock
 from shared.limits.limiter import Limiter, Line
 from shared.run import Stage
+from shared.telemetry.metrics import Metrics
 
 PATIENCE_SECONDS: Final = 5.0
 """A job that got no slot for so long goes back, where it can be overtaken and canceled. Its lease must not end meanwhile."""
@@ -46,6 +47,7 @@ class Calls:
         caller: Caller,
         limiter: Limiter,
         clock: Clock,
+        metrics: Metrics,
         *,
         concurrency: int,
         per_number: int,
@@ -56,10 +58,11 @@ class Calls:
         self._clock = clock
         self._concurrency = concurrency
         self._max_in_flight = max_in_flight
-        self._recorder = Recorder(outbox, clock, self._recorded)
+        self._recorder = Recorder(outbox, clock, metrics, self._recorded)
         self._lines: Lines[Job] = Lines(per_number=per_number, in_all=concurrency)
         self._idle: list[asyncio.Future[Job]] = []
         self._held: set[AttemptId] = set()
+        self._in_call: dict[AttemptId, Job] = {}
         self._freed = asyncio.Event()
         self._changed = asyncio.Event()
         self._some_wait = asyncio.Event()
@@ -74,6 +77,10 @@ class Calls:
     def loads(self) -> dict[str, tuple[int, int]]:
         """By the group of a number's line: jobs that wait and jobs in call, for operators."""
         return self._lines.loads()
+
+    def in_hand(self) -> tuple[Collection[Job], Collection[Job]]:
+        """The jobs that wait, and those in call, for operators."""
+        return self._lines.waiting_jobs(), self._in_call.values()
 
     def backlog_seconds(self, line: Line) -> float:
         """How long a number needs for what waits here, at its present pace."""
@@ -177,9 +184,11 @@ class Calls:
                 self._idle.append(idle)
                 self._changed.set()
                 job = await idle
+            self._in_call[job.attempt] = job
             try:
                 ended = await self._caller.call(job)
             finally:
+                del self._in_call[job.attempt]
                 self._lines.done(job.number.limits.line)
             self._recorder.put(ended)
 

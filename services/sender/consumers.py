@@ -24,6 +24,7 @@ from shared.events.catalogue import (
 )
 from shared.events.event import Event
 from shared.limits.limiter import Limiter
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 
 # A bug or a poisoned row: about eight minutes for a rollback before the event is set aside as a dead letter. The scheduler tells a
@@ -44,6 +45,7 @@ def subscribers(
     bus: Bus,
     outbox: Outbox,
     tracing: Tracing,
+    metrics: Metrics,
     delivery: Delivery,
     directory: Numbers,
     limiter: Limiter,
@@ -78,4 +80,4 @@ def subscribers(
         (CALLBACKS, on_told),
         (MEDIA, on_file),
     )
-    return [Subscriber(bus, subscription, handler, tracing) for subscription, handler in handlers]
+    return [Subscriber(bus, subscription, handler, tracing, metrics) for subscription, handler in handlers]

@@ -7,6 +7,7 @@ acknowledged as soon as the attempts are claimed, and a slow provider holds no d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,6 +18,7 @@ from services.sender.clearance import NUMBER_SLOW, Clearance, Obstacle, gate_of
 from services.sender.domain.attempt import AttemptId
 from services.sender.limits import GLOBAL_CODE, HOUR_CODE, TENANT_CODE, TIER_CODE
 from services.sender.numbers import Number, Numbers
+from services.sender.restored import Fence
 from services.sender.store import attempts
 from services.sender.store.attempts import PutDown
 from services.sender.tell import deferral_of, event_of
@@ -26,6 +28,8 @@ from shared.errors import BatchFailed, Retry
 from shared.events.catalogue import MessageReleased
 from shared.events.values import Gate, Tier
 from shared.limits.limiter import Limiter, Refused
+from shared.telemetry.catalogue import ATTEMPTS_UNMADE_TOTAL
+from shared.telemetry.metrics import Metrics
 
 CROWDED_SECONDS: Final = 4.0
 """Less than the patience of a job, and more than the scheduler has under way of a number at its full rate."""
@@ -39,23 +43,34 @@ class Delivery:
     """From released to claimed."""
 
     def __init__(
-        self, outbox: Outbox, numbers: Numbers, clearance: Clearance, limiter: Limiter, calls: Calls, clock: Clock
+        self,
+        outbox: Outbox,
+        numbers: Numbers,
+        clearance: Clearance,
+        limiter: Limiter,
+        calls: Calls,
+        metrics: Metrics,
+        clock: Clock,
+        fence: Fence,
     ) -> None:
         self._outbox = outbox
         self._numbers = numbers
         self._clearance = clearance
         self._limiter = limiter
         self._calls = calls
+        self._metrics = metrics
         self._clock = clock
+        self._fence = fence
 
     async def take(self, released: Sequence[MessageReleased]) -> None:
         """Have these sent; returns when their attempts are claimed. An attempt told before is not sent again: where its outcome is
-        known, it is told again.
+        known, it is told again. What may have been sent before the database was restored is not sent (`restored`).
 
         Raises `Retry` while this process is starting or stopping, `BatchFailed` for numbers that are not known yet.
         """
         if not self._calls.is_open:
             raise Retry("sender.not_running", after=1, counted=False)
+        released = await self._fence.pass_through(released)
         numbers = await self._numbers.of({event.number_id for event in released})
         now = self._clock.now()
         put_down: list[PutDown] = []
@@ -123,6 +138,7 @@ class Delivery:
             return []
         instance = self._calls.instance
         claimed: set[AttemptId] = set()
+        new: list[PutDown] = []
         async with self._outbox.transaction() as unit:
             if jobs:
                 events = [job.event for job in jobs]
@@ -131,10 +147,13 @@ class Delivery:
             if put_down:
                 deferred = await attempts.defer(unit.connection, put_down, instance=instance)
                 ids = [AttemptId(down.event.message_id, down.event.attempt) for down in put_down]
-                unit.emit(*(deferral_of(down) for down, one in zip(put_down, ids, strict=True) if one in deferred))
+                new = [down for down, one in zip(put_down, ids, strict=True) if one in deferred]
+                unit.emit(*map(deferral_of, new))
                 others += [one for one in ids if one not in deferred]
             if others:
                 unit.emit(*(event_of(ended) for ended in await attempts.outcomes(unit.connection, others)))
+        for code, times in Counter(down.code for down in new).items():
+            self._metrics.count(ATTEMPTS_UNMADE_TOTAL, code, by=times)
         return [job for job in jobs if job.attempt in claimed]
 
 

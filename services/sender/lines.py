@@ -169,6 +169,10 @@ class Lines(Generic[J]):
         """By group, for operators: jobs that wait and jobs in call."""
         return {group: (len(queue.jobs), queue.in_call) for group, queue in self._queues.items()}
 
+    def waiting_jobs(self) -> list[J]:
+        """All that wait, in no order; for operators."""
+        return [job for queue in self._queues.values() for *_, job in queue.jobs]
+
     def _queue(self, line: Line) -> _Queue[J]:
         queue = self._queues.get(line.group)
         if queue is None:

@@ -45,6 +45,7 @@ class Number:
     route: Route
     limits: NumberLimits
     breakers: tuple[str, str]
+    provider: Provider
     files: Place | None = None
     """Where its files go up; None: its provider keeps none."""
 
@@ -60,6 +61,8 @@ class Numbers:
         self._read_at: dict[str, float] = {}
         self._known: dict[str, Number] = {}
         self._resting: dict[Template, tuple[str, float]] = {}
+        self.hits = self.misses = 0
+        """Of those asked for, how many were fresh and how many were not."""
 
     async def of(self, number_ids: Iterable[str]) -> dict[str, Number]:
         """The numbers that are known; two queries for all that are not fresh. A record that is told while they run is not lost:
@@ -67,6 +70,8 @@ class Numbers:
         now = self._clock.monotonic()
         wanted = set(number_ids)
         stale = [i for i in wanted if i not in self._known or now - self._read_at.get(i, -FRESH_SECONDS) >= FRESH_SECONDS]
+        self.misses += len(stale)
+        self.hits += len(wanted) - len(stale)
         if stale:
             for number_id in stale:
                 self._read_at[number_id] = now
@@ -120,6 +125,11 @@ class Numbers:
         """Those in use by this process, for operators."""
         return list(self._known.values())
 
+    def in_use(self, seconds: float) -> Sequence[Number]:
+        """Those of them that were read within so many seconds, because something was to be sent from them."""
+        since = self._clock.monotonic() - seconds
+        return [number for number_id, number in self._known.items() if self._read_at.get(number_id, since) > since]
+
     def _rest(self, accounts: set[str], resting: Mapping[Template, tuple[str, float]], now: float) -> None:
         kept = {t: pause for t, pause in self._resting.items() if t.account not in accounts and pause[1] > now}
         self._resting = kept | {template: (code, now + seconds) for template, (code, seconds) in resting.items()}
@@ -158,6 +168,7 @@ class Numbers:
                 unique_users_per_day=row["unique_users_per_day"],
             ),
             (f"pn:{row['phone_number_id']}", f"host:{URL(row['provider_url']).origin()}"),
+            address.provider,
             place_of(address, token),
         )
 

@@ -15,7 +15,7 @@ from services.sender.deliver import LEASE_SECONDS
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Retry, Unknown
 from services.sender.journal import abandoned
-from services.sender.store import attempts
+from services.sender.store import attempts, restored
 from services.sender.store.attempts import Head, Settled
 from services.sender.tell import event_of
 from shared.bus.outbox import Outbox, Unit
@@ -29,11 +29,15 @@ PRUNE_LIMIT: Final = 5_000
 
 
 async def confirm(outbox: Outbox, confirmed: Sequence[MessageConfirmed]) -> None:
-    """The provider has these: attempts whose outcome was unknown are sent."""
+    """The provider has these: attempts whose outcome was unknown are sent. After a restore the report may be on a later
+    attempt than the one that is known here."""
     named = {AttemptId(event.message_id, event.attempt): event.wamid for event in confirmed}
     async with outbox.transaction() as unit:
-        for settled in await attempts.settle_by_report(unit.connection, sorted(named.items())):
-            unit.emit(event_of(settled))
+        settled = await attempts.settle_by_report(unit.connection, sorted(named.items()))
+        found = {one.head.attempt.message_id for one in settled}
+        if others := sorted({one.message_id: wamid for one, wamid in named.items() if one.message_id not in found}.items()):
+            settled += await restored.settle(unit.connection, others)
+        unit.emit(*map(event_of, settled))
 
 
 async def recover_abandoned(outbox: Outbox, folder: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
 
-from services.sender.domain.outcome import PauseNumber
+from services.sender.domain.outcome import PauseNumber, Sent
 from services.sender.numbers import Number
 from services.sender.store import attempts, numbers
 from services.sender.store.attempts import Settled
@@ -18,6 +18,8 @@ from services.sender.tell import event_of
 from shared.bus.outbox import Outbox, Unit
 from shared.clock import Clock
 from shared.events.catalogue import NumberPaused
+from shared.telemetry.catalogue import ATTEMPTS_TOTAL, ATTEMPTS_UNMADE_TOTAL
+from shared.telemetry.metrics import Metrics
 from shared.unavailable import is_unavailable
 
 log = structlog.get_logger(__name__)
@@ -32,12 +34,14 @@ one for ten. A message alone is written down at once."""
 
 
 class Ended(NamedTuple):
-    """An attempt of this process that has ended, and what its outcome means for others: `pause` its number, `rest` its template."""
+    """An attempt of this process that has ended, and what its outcome means for others: `pause` its number, `rest` its template.
+    `was_called`, of one that was not sent: its provider was, or would have been, had it been there."""
 
     settled: Settled
     number: Number
     pause: PauseNumber | None = None
     rest: tuple[Template, str, float] | None = None
+    was_called: bool = False
 
 
 class Recorder:
@@ -46,9 +50,10 @@ class Recorder:
     `run` ends only by cancellation: whoever has begun attempts waits for `on_recorded` of all of them first.
     """
 
-    def __init__(self, outbox: Outbox, clock: Clock, on_recorded: Callable[[Sequence[Ended]], None]) -> None:
+    def __init__(self, outbox: Outbox, clock: Clock, metrics: Metrics, on_recorded: Callable[[Sequence[Ended]], None]) -> None:
         self._outbox = outbox
         self._clock = clock
+        self._metrics = metrics
         self._on_recorded = on_recorded
         self._ended: deque[Ended] = deque()
         self._some_ended = asyncio.Event()
@@ -80,12 +85,28 @@ class Recorder:
                     new = await attempts.record(unit.connection, [one.settled for one in ended])
                     unit.emit(*(event_of(one.settled) for one in ended if one.settled.head.attempt in new))
                     await _pause(unit, ended)
+                _count(self._metrics, [one for one in ended if one.settled.head.attempt in new])
                 return
             except Exception as error:
                 if not is_unavailable(error):
                     raise
                 log.warning("sender.outcomes_kept", attempts=len(ended), error=type(error).__name__)
                 await self._clock.sleep(RETRY_SECONDS)
+
+
+def _count(metrics: Metrics, ended: Sequence[Ended]) -> None:
+    """Each kind of outcome once a batch; most are the same."""
+    others = [one for one in ended if type(one.settled.outcome) is not Sent]
+    metrics.count(ATTEMPTS_TOTAL, "sent", "", by=len(ended) - len(others))
+    for (was_called, state, code), times in Counter(_kind(one) for one in others).items():
+        if was_called:
+            metrics.count(ATTEMPTS_TOTAL, state, code, by=times)
+        else:
+            metrics.count(ATTEMPTS_UNMADE_TOTAL, code, by=times)
+
+
+def _kind(ended: Ended) -> tuple[bool, str, str]:
+    return (ended.was_called, *attempts.told_as(ended.settled.outcome))
 
 
 async def _pause(unit: Unit, ended: Sequence[Ended]) -> None:

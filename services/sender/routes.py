@@ -1,6 +1,7 @@
 """What the sender shows to operators: why a number is slow, or silent.
 
-As open as the probes beside it: ids, codes and figures, nothing of a person and no secret.
+As open as the probes beside it: ids, codes and figures, nothing of a person and no secret. What waits for a decision after a
+restore is for the gateway alone.
 """
 
 from __future__ import annotations
@@ -14,12 +15,19 @@ from pydantic import BaseModel, Field
 from services.sender.calls import Calls
 from services.sender.health import Health
 from services.sender.numbers import Numbers
+from services.sender.restored import decide
+from services.sender.store import restored
+from shared.bus.outbox import Outbox
+from shared.db.pool import Pool
+from shared.http.requests import read_model
 from shared.http.responses import json_response
 from shared.http.routes import Access, Route
 from shared.limits.breaker import State
 from shared.limits.limiter import Limiter
+from shared.operations.payloads import RESTORED_PATH, Decide, Decided, HeldBack, RestoredState
 
 TAG: Final = "Operators"
+LIST_LIMIT: Final = 1_000
 
 
 class NumberState(BaseModel):
@@ -85,3 +93,42 @@ class OperatorRoutes:
             )
         providers = {provider: states.get(provider, State.CLOSED) for provider in sorted({n.breakers[1] for n in numbers})}
         return json_response(SenderState(numbers=views, providers=providers))
+
+
+class RestoredRoutes:
+    """What waits since a restore, and what becomes of it."""
+
+    def __init__(self, outbox: Outbox, pool: Pool) -> None:
+        self._outbox = outbox
+        self._pool = pool
+
+    def routes(self) -> Sequence[Route]:
+        return [
+            Route(
+                "GET",
+                RESTORED_PATH,
+                self.show,
+                "What waits for a decision since a restore",
+                TAG,
+                responses={200: RestoredState},
+                access=Access.SERVICE,
+            ),
+            Route(
+                "POST",
+                RESTORED_PATH,
+                self.decide,
+                "Send or give up what waits since a restore",
+                TAG,
+                request=Decide,
+                responses={200: Decided},
+                access=Access.SERVICE,
+            ),
+        ]
+
+    async def show(self, _: web.Request) -> web.StreamResponse:
+        numbers = [HeldBack(**row) for row in await restored.counts(self._pool, limit=LIST_LIMIT)]
+        waiting = sum(number.messages for number in numbers)
+        return json_response(RestoredState(restored_at=await restored.last(self._pool), waiting=waiting, numbers=numbers))
+
+    async def decide(self, request: web.Request) -> web.StreamResponse:
+        return json_response(await decide(self._outbox, await read_model(request, Decide)))

@@ -18,6 +18,7 @@ from shared.limits.limiter import (
     Line,
     Refused,
     Slots,
+    Standing,
     UserLimit,
     Verdict,
     Window,
@@ -26,6 +27,7 @@ from shared.limits.requests import (
     AskRequest,
     DebitRequest,
     GiveBackRequest,
+    LookRequest,
     OpenRequest,
     Request,
     RestRequest,
@@ -106,6 +108,12 @@ class GroupedLimiter(ABC):
         asked = list(lines)
         answers = await self._run([_slow(line, 1.0) for line in asked])
         return {line.group: line.rate.step_us / step for line, [step] in zip(asked, answers, strict=True)}
+
+    async def standing(self, lines: Mapping[Line, Sequence[Limit]]) -> dict[str, Standing]:
+        answers = await self._run([_look(line, limits) for line, limits in lines.items()])
+        return {
+            line.group: _standing(line, limits, *answer) for (line, limits), answer in zip(lines.items(), answers, strict=True)
+        }
 
 
 class _Group:
@@ -227,6 +235,18 @@ def _slots(count: int, first: int, step: int) -> Slots:
 
 def _slow(line: Line, factor: float) -> Call:
     return Call("slow", (_key(line.group, "slow"),), SlowRequest(factor, line.rate.step_us, _microseconds(CUT_SECONDS)))
+
+
+def _look(line: Line, limits: Sequence[Limit]) -> Call:
+    pace, slow = _pace(line)
+    return Call("look", (slow, pace, *(_key(limit.group, limit.name) for limit in limits)), LookRequest(line.rate.step_us))
+
+
+def _standing(line: Line, limits: Sequence[Limit], step: int, *ahead: int) -> Standing:
+    """A limit that has run ahead by all that it may has one step left, which is a burst's first."""
+    wholes = (line.rate.ahead_us + step, *(limit.rate.ahead_us + limit.rate.step_us for limit in limits))
+    headroom = min(1 - used / whole for used, whole in zip(ahead, wholes, strict=True))
+    return Standing(line.rate.step_us / step, max(0.0, headroom))
 
 
 def _microseconds(seconds: float) -> int:

@@ -106,6 +106,14 @@ Verdict = Granted | Refused
 GRANTED: Final = Granted()
 
 
+class Standing(NamedTuple):
+    """How a line stands. `share`: of its rate, what it has now. `headroom`: of what may leave at once after a rest, what is free in
+    the tightest of its limits; 0 where messages wait. Both are 0 to 1."""
+
+    share: float
+    headroom: float
+
+
 @dataclass(frozen=True, slots=True)
 class Slots:
     """`waits_seconds`: until each slot, in order, none beyond the horizon; 0.0 is now. `retry_seconds`: until the one after."""
@@ -142,6 +150,11 @@ class Limiter(Protocol):
 
     async def rates(self, lines: Iterable[Line]) -> dict[str, float]:
         """The share of its rate, 0 to 1, that each line has now, by its group; for operators."""
+        ...
+
+    async def standing(self, lines: Mapping[Line, Sequence[Limit]]) -> dict[str, Standing]:
+        """How each line stands, with those limits of its group that its messages must pass, by its group; for operators. Nothing is
+        used; one round trip."""
         ...
 
 

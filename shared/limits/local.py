@@ -13,6 +13,7 @@ from shared.limits.requests import (
     AskRequest,
     DebitRequest,
     GiveBackRequest,
+    LookRequest,
     OpenRequest,
     RestRequest,
     SlotsRequest,
@@ -77,6 +78,8 @@ class LocalLimiter(GroupedLimiter):
                 return self._open(call.keys, call.request, now)
             case SlowRequest():
                 return self._slow(call.keys, call.request, now)
+            case LookRequest():
+                return self._look(call.keys, call.request, now)
             case RestRequest():
                 return self._rest(call.keys, call.request, now)
 
@@ -192,6 +195,11 @@ class LocalLimiter(GroupedLimiter):
             self._kept[key] = (now + CLIMB_US, (now, part, flat))
             part = self._part(key, now)
         return [_slowed(self._step(request.step), part)]
+
+    def _look(self, keys: Sequence[str], request: LookRequest, now: int) -> list[int]:
+        slow, *limits = keys
+        step = _slowed(self._step(request.step), self._part(slow, now))
+        return [step, *(self._read(key, 0, now)[0] - now for key in limits)]
 
     def _rest(self, keys: Sequence[str], request: RestRequest, now: int) -> list[int]:
         limit, rests = keys

@@ -33,7 +33,7 @@ class _Script:
         self.sha: Final = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
-_SCRIPTS: Final = {name: _Script(name) for name in ("ask", "give_back", "slots", "debit", "open", "slow", "rest")}
+_SCRIPTS: Final = {name: _Script(name) for name in ("ask", "give_back", "slots", "debit", "open", "slow", "look", "rest")}
 
 
 class RedisLimiter(GroupedLimiter):

@@ -62,6 +62,13 @@ class SlowRequest:
 
 
 @dataclass(slots=True)
+class LookRequest:
+    """For `look.lua`."""
+
+    step: int
+
+
+@dataclass(slots=True)
 class RestRequest:
     """For `rest.lua`."""
 
@@ -79,4 +86,4 @@ def messages(asks: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
         at = past
 
 
-Request = AskRequest | GiveBackRequest | SlotsRequest | DebitRequest | OpenRequest | SlowRequest | RestRequest
+Request = AskRequest | GiveBackRequest | SlotsRequest | DebitRequest | OpenRequest | SlowRequest | LookRequest | RestRequest

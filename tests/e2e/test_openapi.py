@@ -68,6 +68,21 @@ async def test_schemathesis_finds_no_content_whose_answer_is_not_documented(
     assert await _tested(platform, key, document, tmp_path) == 1
 
 
+@pytest.mark.timeout(180)
+async def test_schemathesis_finds_no_answer_to_operators_that_is_not_documented(
+    platform: Platform, api: Api, tmp_path: Path
+) -> None:
+    """The operations that a tenant's key does not open."""
+    document = await api.get("/api/openapi.json")
+    document["paths"] = {
+        path: methods
+        for path, methods in document["paths"].items()
+        if any({"adminKey": []} in operation["security"] for operation in methods.values())
+    }
+    operations = sum(len(methods) for methods in document["paths"].values())
+    assert await _tested(platform, platform.run["admin_key"], document, tmp_path) == operations > 0
+
+
 async def _tested(platform: Platform, key: str, document: dict[str, Any], folder: Path) -> int:
     """How many operations were, without a fault."""
     (folder / "schemathesis.toml").touch()

@@ -38,6 +38,11 @@ LONGEST_REST_SECONDS: Final = 600.0
 Tell = Callable[[Sequence[str]], list[Annotation | None]]
 
 
+def follower_name() -> str:
+    """Of the one that runs: with other models it begins anew."""
+    return f"annotations: {models.model_name()}"
+
+
 class ModelsAwayError(Exception):
     """The models gave no answer."""
 
@@ -67,7 +72,7 @@ class Annotator:
         self._tell = tell
         self._prepare = prepare
         self._model = models.model_name()
-        self._follower = Follower(pool, f"annotations: {self._model}", self._effect, rows=batch)
+        self._follower = Follower(pool, follower_name(), self._effect, rows=batch)
         self._workers: ProcessPoolExecutor | None = None
         self._suspects: Sequence[Text] = ()
         """What the models died of in the step that goes on."""

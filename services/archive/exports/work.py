@@ -28,6 +28,8 @@ from shared.every import Every
 from shared.ids import TenantId
 from shared.objects.store import ObjectsAway, ObjectStore
 from shared.run import Stage
+from shared.telemetry.catalogue import EXPORTS_ENDED_TOTAL
+from shared.telemetry.metrics import Metrics
 from shared.unavailable import is_unavailable
 
 log = structlog.get_logger(__name__)
@@ -57,11 +59,14 @@ class ExportWorker:
     name: Final = "archive.exports"
     stage: Final = Stage.WORK
 
-    def __init__(self, pool: Pool, tenants: Tenants, objects: ObjectStore, clock: Clock, *, days: int, at_once: int) -> None:
+    def __init__(
+        self, pool: Pool, tenants: Tenants, objects: ObjectStore, metrics: Metrics, clock: Clock, *, days: int, at_once: int
+    ) -> None:
         """`days`: how long a file is kept."""
         self._pool = pool
         self._tenants = tenants
         self._objects = objects
+        self._metrics = metrics
         self._clock = clock
         self._days = days
         self._at_once = at_once
@@ -107,7 +112,7 @@ class ExportWorker:
             for run in range(1, row["run"]):  # what workers left that did not end
                 await self._objects.delete(_key(row, run))
             if row["run"] > MOST_RUNS:
-                await store.fail(self._pool, row["id"], row["run"], "export.given_up")
+                await self._fail(row, "export.given_up")
                 return True
             await self._make(row)
         except asyncio.CancelledError:
@@ -123,8 +128,12 @@ class ExportWorker:
                 raise leaves[0] from None
             else:
                 log.error("export.failed", export_id=row["id"], exc_info=error)
-                await store.fail(self._pool, row["id"], row["run"], "export.failed")
+                await self._fail(row, "export.failed")
         return True
+
+    async def _fail(self, row: asyncpg.Record, code: str) -> None:
+        await store.fail(self._pool, row["id"], row["run"], code)
+        self._metrics.count(EXPORTS_ENDED_TOTAL, "failed")
 
     async def _release(self, row: asyncpg.Record) -> None:
         """Give it back; where that fails, its lease runs out."""
@@ -160,6 +169,7 @@ class ExportWorker:
         if not done:
             await self._objects.delete(row["object_key"])
             raise _Taken
+        self._metrics.count(EXPORTS_ENDED_TOTAL, "completed")
         log.info("export.completed", export_id=row["id"], entries=tally.entries, size_bytes=tally.size_bytes)
 
     async def _beat(self, row: asyncpg.Record, tally: Tally) -> None:

@@ -33,6 +33,8 @@ from shared.db.pool import Pool
 from shared.ids import TenantId, new_id
 from shared.objects.store import ObjectsAway
 from shared.run import Stage
+from shared.telemetry.catalogue import ENTRIES_RECORDED_TOTAL, IMPORT_BYTES_TOTAL, IMPORTS_ENDED_TOTAL
+from shared.telemetry.metrics import Metrics
 from shared.unavailable import is_unavailable
 
 log = structlog.get_logger(__name__)
@@ -62,6 +64,7 @@ class ImportWorker:
         pool: Pool,
         objects: ObjectsSettings,
         changes: Changes,
+        metrics: Metrics,
         clock: Clock,
         *,
         at_once: int,
@@ -70,6 +73,7 @@ class ImportWorker:
         self._pool = pool
         self._objects = objects
         self._changes = changes
+        self._metrics = metrics
         self._clock = clock
         self._at_once = at_once
         self._lease_seconds = lease_seconds
@@ -159,9 +163,12 @@ class ImportWorker:
                 raise LeaseLost
 
     async def _survey(self, found: Import, lease_id: str) -> None:
+        read = 0
         async with reading(await self._job(found, "survey")) as child:
             async for frame in child.frames():
                 if frame.kind == "read":
+                    self._metrics.count(IMPORT_BYTES_TOTAL, by=frame.header["read"] - read)
+                    read = frame.header["read"]
                     await store.note_read(self._pool, found.import_no, lease_id, frame.header["read"], frame.header["of"])
                     continue
                 _check(frame, "surveyed")
@@ -170,6 +177,7 @@ class ImportWorker:
                 size = survey["text"][1]
                 if not await store.surveyed(self._pool, found.import_no, lease_id, survey, size, state):
                     raise LeaseLost
+                self._metrics.count(IMPORT_BYTES_TOTAL, by=max(0, size - read))
                 log.info("import.surveyed", import_id=found.id, records=survey["survey"]["records"], size_bytes=size)
                 return
 
@@ -180,6 +188,7 @@ class ImportWorker:
             raise LeaseLost
         own = own_names(found.options, found.survey, conversation)
         doubts = found.doubt_count
+        read = found.resume["offset"] if found.resume else 0
         async with reading(await self._job(found, "read", conversation)) as child:
             async for frame in child.frames():
                 if frame.kind == "strangers":
@@ -191,12 +200,15 @@ class ImportWorker:
                 else:
                     _check(frame, "block", "last")
                     doubts += (await self._store(found, lease_id, conversation, doubts, frame)).doubts
+                    self._metrics.count(IMPORT_BYTES_TOTAL, by=frame.header["offset"] - read)
+                    read = frame.header["offset"]
                     if frame.kind == "last":
                         break
         await self._end(found, lease_id, ImportState.COMPLETED)
 
     async def _store(self, found: Import, lease_id: str, conversation: Conversation, doubts: int, frame: Frame) -> blocks.Added:
         added = await store_block(self._pool, found, lease_id, conversation, doubts, frame)
+        self._metrics.count(ENTRIES_RECORDED_TOTAL, "imported", by=added.entries)
         log.debug("import.stored", import_id=found.id, entries=added.entries, known=added.known)
         if added.entries or added.files:
             await self._changed(found, [conversation.id])
@@ -211,6 +223,7 @@ class ImportWorker:
         async with self._pool.acquire() as connection, connection.transaction():
             if not await store.end_leased(connection, found.import_no, lease_id, state, code, detail):
                 raise LeaseLost
+        self._metrics.count(IMPORTS_ENDED_TOTAL, state.value)
         log.info("import.ended", import_id=found.id, state=state.value, code=code)
 
     async def _job(self, found: Import, kind: str, conversation: Conversation | None = None) -> Mapping[str, Any]:

@@ -25,6 +25,8 @@ from shared.clock import Clock
 from shared.db.pool import Connection, Pool
 from shared.errors import Rejected
 from shared.ids import TenantId
+from shared.telemetry.catalogue import SEARCH_DURATION_SECONDS
+from shared.telemetry.metrics import Metrics
 
 CANDIDATES: Final = 250
 """The newest hits, of which the most relevant are told."""
@@ -34,6 +36,8 @@ NEIGHBOUR_CHARS: Final = 200
 NEAR_CHARS: Final = 4
 """Shorter words have no near ones: everything would be near."""
 KNOWN_NUMBERS: Final = 20_000
+NEAR: Final = "near"
+"""The kind of search that allows for typing errors, whatever its order."""
 
 
 class Order(StrEnum):
@@ -87,9 +91,10 @@ class Answer:
 class Searcher:
     """Answers searches on connections of their own, as many as PostgreSQL has cores for: what waits here costs nothing there."""
 
-    def __init__(self, pool: Pool, tenants: Tenants, clock: Clock) -> None:
+    def __init__(self, pool: Pool, tenants: Tenants, metrics: Metrics, clock: Clock) -> None:
         self._pool = pool
         self._tenants = tenants
+        self._metrics = metrics
         self._clock = clock
         self._frequencies = Frequencies(clock)
         self._conversations: dict[tuple[TenantId, str], int] = {}
@@ -97,6 +102,14 @@ class Searcher:
     async def answer(self, tenant: TenantId, asked: Asked, start: Start, limit: int) -> Answer:
         """A page of at most so many hits. Raises `Rejected`: 404 for a conversation or participant that the tenant does not have,
         503 where all connections stay busy or a statement takes too long."""
+        began = self._clock.monotonic()
+        try:
+            return await self._wait_for(tenant, asked, start, limit)
+        finally:
+            kind = NEAR if asked.typos else asked.order.value
+            self._metrics.observe(SEARCH_DURATION_SECONDS, self._clock.monotonic() - began, kind)
+
+    async def _wait_for(self, tenant: TenantId, asked: Asked, start: Start, limit: int) -> Answer:
         tenant_no = await self._tenants.known(tenant)
         if tenant_no is None:
             if asked.conversation_id is not None:

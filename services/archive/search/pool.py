@@ -9,7 +9,9 @@ from typing import Final
 from services.archive.settings import SearchSettings
 from shared.config import DatabaseSettings, ReplicaSettings
 from shared.db.pool import Pool, open_pool
+from shared.db.query_times import QueryTimes
 from shared.db.replica import open_replica
+from shared.telemetry.metrics import Metrics
 
 PLANNED_ONCE: Final = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "max_parallel_workers_per_gather": "0"}
 """Each statement has one sensible plan, whatever is asked for: the words would only mislead the planner, and planning takes as long
@@ -17,7 +19,9 @@ as many a search."""
 
 
 @asynccontextmanager
-async def open_search_pool(db: DatabaseSettings, replica: ReplicaSettings, settings: SearchSettings) -> AsyncIterator[Pool]:
+async def open_search_pool(
+    db: DatabaseSettings, replica: ReplicaSettings, settings: SearchSettings, metrics: Metrics
+) -> AsyncIterator[Pool]:
     """At the replica, where there is one; while it is away, and where there is none, at the primary."""
     few = db.model_copy(
         update={
@@ -29,8 +33,10 @@ async def open_search_pool(db: DatabaseSettings, replica: ReplicaSettings, setti
     milliseconds = f"{settings.statement_seconds * 1_000:.0f}"
     session = {**PLANNED_ONCE, "statement_timeout": milliseconds}
     at_primary = few.model_copy(update={"pool_min": 0}) if replica.url else few
+    times = QueryTimes(metrics, "search")
+    instead = QueryTimes(metrics, "search_instead") if replica.url else times
     async with (
-        open_pool(at_primary, "archive", session) as primary,
-        open_replica(few, replica, "archive", primary, session) as pool,
+        open_pool(at_primary, "archive", session, instead) as primary,
+        open_replica(few, replica, "archive", primary, session, times) as pool,
     ):
         yield pool

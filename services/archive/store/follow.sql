@@ -14,7 +14,7 @@ SELECT stored_in FROM followers WHERE name = $1 FOR UPDATE SKIP LOCKED
 -- Takes how far a follower has come and about how many rows it wants; gives where whole, finished transactions end that have so many,
 -- and whether they have any. Transactions below the snapshot's lowest are all finished, so nothing can come in below that any more.
 WITH horizon AS (
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS stored_in
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + base AS stored_in FROM transactions_from  -- migration 0014
 ), enough AS (
     SELECT stored_in + 1 AS stored_in FROM search_rows WHERE stored_in >= $1 ORDER BY stored_in OFFSET $2 LIMIT 1
 ), until AS (

@@ -27,6 +27,13 @@ _UNCONFIRMED_DETAIL: Final = (
     "The provider may have the message: its answer was lost and no report has come within the grace time. It is not sent again; "
     "a report that comes later still settles it."
 )
+_DETAILS: Final = {
+    UNCONFIRMED: _UNCONFIRMED_DETAIL,
+    "platform.restored": (
+        "The platform was restored from a backup that does not know whether the message left. It is not sent before an operator "
+        "decides; a report settles it."
+    ),
+}
 MOST_LINES: Final = 200
 """A message that is put back again and again, for days, keeps no longer timeline: then a deferral takes the last one's place."""
 
@@ -86,11 +93,10 @@ def changes_of(event: Telling) -> Sequence[Change]:
             put_back = Change(Status.SCHEDULED, event.occurred_at, code=event.code, until=event.retry_at, counted=event.counted)
             return (*_released(event), put_back)
         case MessageUnsettled():
-            detail = _UNCONFIRMED_DETAIL if event.code == UNCONFIRMED else None
             return (
                 *_released(event),
                 Change(Status.SENDING, event.started_at),
-                Change(Status.UNKNOWN, event.occurred_at, code=event.code, detail=detail),
+                Change(Status.UNKNOWN, event.occurred_at, code=event.code, detail=_DETAILS.get(event.code)),
             )
         case MessageFailed():
             return (*_released(event), Change(Status.FAILED, event.occurred_at, code=event.code, detail=event.detail))

@@ -152,7 +152,7 @@ class Hub:
                 for key, entries in found:
                     await self._take(key.decode(), asked[key.decode()], entries)
             except (RedisError, OSError) as error:
-                log.warning("live.redis_away", error=type(error).__name__, readers=self._count())
+                log.warning("live.redis_away", error=type(error).__name__, readers=self.readers)
                 self._end_all(End.AWAY)
                 await self._clock.sleep(_AWAY_SECONDS)
                 continue
@@ -203,10 +203,10 @@ class Hub:
                 log.warning("live.not_kept", error=type(error).__name__)
 
     def _check_room(self, tenant_id: TenantId) -> None:
-        if not self._is_draining and self._count() >= MOST:
+        if not self._is_draining and self.readers >= MOST:
             for followed in self._followed.values():
                 followed.drop_gone()
-        if self._is_draining or self._count() >= MOST:
+        if self._is_draining or self.readers >= MOST:
             raise _away()
         own = self._followed.get(tenant_id)
         if own is not None and len(own.readers) >= MOST_OF_TENANT:
@@ -215,7 +215,9 @@ class Hub:
             detail = f"There are {MOST_OF_TENANT} connections that read your updates already; close one."
             raise Rejected("events.too_many_readers", detail, status=429, retry_after_seconds=int(HEARTBEAT_SECONDS))
 
-    def _count(self) -> int:
+    @property
+    def readers(self) -> int:
+        """Connections that read live."""
         return sum(len(followed.readers) for followed in self._followed.values())
 
     def _end(self, tenant_id: TenantId, why: End) -> None:

@@ -173,6 +173,9 @@ class MessageView(Model):
         None, description="There where the message was put back and has not left since, and where its number is paused."
     )
     trace_id: str | None = None
+    trace_url: str | None = Field(
+        None, description="Where its trace is shown, if one was recorded. Told of a single message, not in lists."
+    )
     created_at: AwareDatetime
     updated_at: AwareDatetime
     timeline: list[TimelineEntry] | None = None

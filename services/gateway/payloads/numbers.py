@@ -108,7 +108,8 @@ class PauseNumber(Body):
 
 
 class Pause(Model):
-    """Why nothing is sent from a number. `number.paused`: its tenant wants it so; every other code is the provider's."""
+    """Why nothing is sent from a number. `number.paused`: its tenant wants it so; `operator.paused`: who runs the platform does;
+    every other code is the provider's."""
 
     code: str
     detail: str | None = None

@@ -46,7 +46,7 @@ from shared.http.responses import json_bytes, json_response
 from shared.http.routes import JSON, MIB, NDJSON, TENANT_ID, Route
 from shared.idempotency import once
 from shared.ids import TenantId, is_id
-from shared.telemetry.tracing import current_traceparent, trace_id_of
+from shared.telemetry.tracing import current_traceparent, is_sampled, trace_id_of, trace_of
 
 TAG: Final = "Messages"
 BODY_LIMIT: Final = 256 * 1024
@@ -58,12 +58,16 @@ _ID: Final = "{message_id:msg_[0-9a-v]{26}}"
 class MessageRoutes:
     """The handlers, with what they need."""
 
-    def __init__(self, acceptance: Acceptance, lookups: Lookups, outbox: Outbox, pool: Pool, clock: Clock) -> None:
+    def __init__(  # what they need
+        self, acceptance: Acceptance, lookups: Lookups, outbox: Outbox, pool: Pool, clock: Clock, trace_url: str
+    ) -> None:
+        """`trace_url` is a template with `{trace_id}`, or empty."""
         self._acceptance = acceptance
         self._lookups = lookups
         self._outbox = outbox
         self._pool = pool
         self._clock = clock
+        self._trace_url = trace_url
 
     def routes(self) -> Sequence[Route]:
         return [
@@ -144,7 +148,11 @@ class MessageRoutes:
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         data = await read_body(request)
-        body = validate(SendMessage, data)
+        try:
+            body = validate(SendMessage, data)
+        except Rejected as error:
+            self._acceptance.count_rejected(error.errors or [FieldError("", error.code, error.detail)])
+            raise
         tenant_id = _tenant(request)
         known = await self._lookups.known(tenant_id, [body])
 
@@ -189,6 +197,7 @@ class MessageRoutes:
         admitted: list[Message | list[FieldError]] = []
         for index, body in enumerate(bodies):
             if isinstance(body, list):
+                self._acceptance.count_rejected(body)
                 admitted.append(body)
                 continue
             one = self._acceptance.admit(tenant_id, body, known, traceparent)
@@ -212,8 +221,16 @@ class MessageRoutes:
         if row is None:
             raise _unknown()
         view = _view(row, beside=await store.timeline_beside(self._pool, message_id))
+        if self._trace_url:
+            view = view.model_copy(update={"trace_url": self._shown_at(row)})
         (shown,) = await self._with_pauses(tenant_id, [view])
         return json_response(shown)
+
+    def _shown_at(self, row: asyncpg.Record) -> str | None:
+        """Of a message that nobody traces only a failure was recorded, in a trace of its own."""
+        if is_sampled(row["traceparent"]):
+            return self._trace_url.replace("{trace_id}", trace_id_of(row["traceparent"]) or "")
+        return None if row["error_code"] is None else self._trace_url.replace("{trace_id}", trace_of(row["id"]))
 
     async def _with_pauses(self, tenant_id: TenantId, views: Sequence[MessageView]) -> Sequence[MessageView]:
         """The same; of those that wait for nothing of their own it says where their number is paused."""

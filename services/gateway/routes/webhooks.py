@@ -10,7 +10,7 @@ from aiohttp import web
 from services.gateway.connections import token_digest
 from services.gateway.payloads.webhooks import VerifyQuery
 from services.gateway.store import numbers as store
-from services.gateway.webhooks.intake import Intake, unsigned
+from services.gateway.webhooks.intake import Intake
 from shared.auth.signatures import HEADER, is_signature
 from shared.db.pool import Pool
 from shared.errors import Rejected
@@ -92,7 +92,7 @@ class WebhookRoutes:
     async def receive(self, request: web.Request) -> web.StreamResponse:
         signature = request.headers.get(HEADER)
         if not is_signature(signature):
-            raise unsigned()  # before the body is read: anybody can send three megabytes
+            raise self._intake.unsigned()  # before the body is read: anybody can send three megabytes
         body = await read_body(request, ())
         await self._intake.take(body, signature, current_traceparent(), request.match_info.get("number_id"))
         return web.Response()

@@ -16,6 +16,8 @@ RETELL_SETTINGS: Final = sql["retell_settings"]
 RETELL_TEMPLATES: Final = sql["retell_templates"]
 RETELL_OPT_OUTS: Final = sql["retell_opt_outs"]
 RETELL_KEPT_OPT_OUTS: Final = sql["retell_kept_opt_outs"]
+RETELL_TENANTS: Final = sql["retell_tenants"]
+RETELL_MESSAGES: Final = sql["retell_messages"]
 
 Place = tuple[str, str]
 """Tenant and id of the row that a page begins after."""
@@ -42,3 +44,13 @@ async def opt_outs(connection: Connection, after: Place, limit: int) -> list[asy
 async def kept_opt_outs(connection: Connection, after: Place, limit: int) -> list[asyncpg.Record]:
     """Of contacts that were erased; a row's id is the phone number."""
     return await connection.fetch(RETELL_KEPT_OPT_OUTS, *after, limit)
+
+
+async def tenants(connection: Connection, after: str, limit: int) -> list[str]:
+    """Their ids."""
+    return [row["id"] for row in await connection.fetch(RETELL_TENANTS, after, limit)]
+
+
+async def messages(connection: Connection, tenant_id: str, before: str, limit: int) -> list[asyncpg.Record]:
+    """The tenant's, the newest first."""
+    return await connection.fetch(RETELL_MESSAGES, tenant_id, before, limit)

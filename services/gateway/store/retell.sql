@@ -31,3 +31,11 @@ ORDER BY contacts.tenant_id, contacts.id LIMIT $3
 -- Takes a tenant and an address to begin after and a limit; returns what is kept of those who opted out and were erased.
 SELECT tenant_id, phone AS id, phone AS address, scope, at, source FROM kept_opt_outs
 WHERE (tenant_id, phone) > ($1, $2) ORDER BY tenant_id, phone LIMIT $3
+
+-- name: retell_tenants
+-- Takes a tenant's id to begin after and a limit.
+SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2
+
+-- name: retell_messages
+-- Takes a tenant, a message's id to begin before and a limit; returns its messages, the newest first.
+SELECT * FROM messages WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3

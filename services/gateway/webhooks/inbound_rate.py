@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,10 +20,10 @@ class InboundRate:
     With Redis away nothing is marked: a process that counts by itself would say "over" of one user and not of the next.
     """
 
-    def __init__(self, limiter: RedisLimiter, master_key: str, per_minute: int) -> None:
-        """Of the master key a digest names the users in Redis: their phone numbers do not stand there."""
+    def __init__(self, limiter: RedisLimiter, secret: bytes, per_minute: int) -> None:
+        """Digests under the secret name the users in Redis: their phone numbers do not stand there."""
         self._limiter = limiter
-        self._secret = hashlib.sha256(f"inbound:{master_key}".encode()).digest()
+        self._secret = secret
         self._rate = Rate(per_minute / MINUTE, per_minute)
 
     async def over(self, keys: Sequence[tuple[str, str]]) -> list[bool]:

@@ -29,7 +29,7 @@ from services.gateway.webhooks.account_news import digest_of, hear_news
 from services.gateway.webhooks.heard import Said, new_of, tell_heard
 from services.gateway.webhooks.identities import hear_book, hear_identities, learn_names
 from services.gateway.webhooks.inbound_rate import InboundRate
-from services.gateway.webhooks.reported import Name, tell_reports
+from services.gateway.webhooks.reported import Name, Origin, origins_of, tell_reports
 from shared.bus.outbox import Outbox, Unit
 from shared.ids import TenantId
 from shared.telemetry.tracing import Tracing
@@ -104,7 +104,7 @@ class WebhookReader:
         await _keep_own(unit, read, sources)
         watching = await self.updates.watching(unit, {one.tenant_id for one in read})
         now = datetime.now(UTC)
-        facts: list[Fact] = [*await tell_reports(unit, _reports(read, sources), self.tracing, watching)]
+        facts: list[Fact] = [*await tell_reports(unit, _reports(read, sources), _origins(read), self.tracing, watching)]
         new = await new_of(unit, _said(read, sources))
         if new:
             facts += await tell_heard(unit, new, self.rate, watching)
@@ -148,6 +148,14 @@ def _reports(read: Sequence[_Read], sources: Mapping[str, WebhookSource]) -> dic
                 name = one.tenant_id, report.message_id, sources[report.phone_number_id].number_id
                 reports.setdefault(name, []).append(report)
     return reports
+
+
+def _origins(read: Sequence[_Read]) -> dict[Origin, str]:
+    """The recorded requests that brought reports."""
+    origins: dict[Origin, str] = {}
+    for one in read:
+        origins |= origins_of(one.reading.reports, one.traceparent)
+    return origins
 
 
 def _said(read: Sequence[_Read], sources: Mapping[str, WebhookSource]) -> list[Said]:

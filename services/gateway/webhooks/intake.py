@@ -18,11 +18,13 @@ from services.gateway.webhooks.signers import Share, Signers
 from services.gateway.webhooks.spool import Spool
 from shared.batching import Batcher, Full
 from shared.bus.interface import StopSignal
-from shared.db.pool import Pool
+from shared.db.pool import Pool, check
 from shared.errors import Rejected
 from shared.http.codes import Code
 from shared.ids import TenantId
 from shared.run import Stage
+from shared.telemetry.catalogue import WEBHOOKS_RECEIVED_TOTAL
+from shared.telemetry.metrics import Metrics
 
 HELD_BYTES: Final = 64 * 1024 * 1024
 """Of payloads that wait to be stored: while the database and the bus are both away, and where each has three megabytes."""
@@ -35,13 +37,20 @@ class Intake:
     stage = Stage.WORK
 
     def __init__(
-        self, pool: Pool, signers: Signers, reach: Reach, spool: Spool | None, wake_reader: Callable[[], None]
+        self,
+        pool: Pool,
+        signers: Signers,
+        reach: Reach,
+        spool: Spool | None,
+        wake_reader: Callable[[], None],
+        metrics: Metrics,
     ) -> None:
         self._pool = pool
         self._signers = signers
         self._reach = reach
         self._spool = spool
         self._wake_reader = wake_reader
+        self._metrics = metrics
         self._writes: Batcher[Payload, None] = Batcher("gateway.intake.writes", self._store, concurrency=2)
         self._held_bytes = 0
 
@@ -57,22 +66,34 @@ class Intake:
             shares = await self._signers.of_number(number_id, body, signature)
         if not shares:
             if self._reach.is_away:  # the secret may be one that is not remembered
+                self._metrics.count(WEBHOOKS_RECEIVED_TOTAL, "failed")
                 raise _unavailable()
-            raise unsigned()
+            raise self.unsigned()
         await self._keep_all(shares, traceparent)
 
     async def keep(self, tenant_id: TenantId, payload: bytes, traceparent: str | None) -> None:
         """Make a payload in the Cloud API's form durable; who may speak for the tenant is the caller's question. Raises `Rejected`
         503 as `take` does."""
         if self._held_bytes + len(payload) > HELD_BYTES:
-            raise _overloaded()
+            raise self._overloaded()
         self._held_bytes += len(payload)
         try:
             await self._writes.submit((tenant_id, payload, traceparent))
         except Full:
-            raise _overloaded() from None
+            raise self._overloaded() from None
         finally:
             self._held_bytes -= len(payload)
+
+    async def check(self) -> None:
+        """Readiness: a webhook would be kept. Without the database most other requests fail, with a 503 that says so; were this
+        process taken out of service for it, the provider could not bring anything, although the bus takes it. Raises where neither
+        answers."""
+        try:
+            await self._reach.soon(lambda: check(self._pool))
+        except Away:
+            if self._spool is None:
+                raise
+            await self._spool.check()
 
     async def run(self, stop: StopSignal) -> None:
         async with self._reach.watching():
@@ -88,20 +109,26 @@ class Intake:
         try:
             await self._reach.soon(lambda: webhooks.insert(self._pool, payloads))
         except Away:
-            if self._spool is None or not await self._spool.take(payloads):
+            is_spooled = self._spool is not None and await self._spool.take(payloads)
+            self._metrics.count(WEBHOOKS_RECEIVED_TOTAL, "spooled" if is_spooled else "failed", by=len(payloads))
+            if not is_spooled:
                 raise _unavailable() from None
+        except Exception:
+            self._metrics.count(WEBHOOKS_RECEIVED_TOTAL, "failed", by=len(payloads))
+            raise
         else:
+            self._metrics.count(WEBHOOKS_RECEIVED_TOTAL, "stored", by=len(payloads))
             self._wake_reader()
         return [None] * len(payloads)
 
+    def unsigned(self, what: str = "the body") -> Rejected:
+        """For what is not signed as it must be; counts it."""
+        self._metrics.count(WEBHOOKS_RECEIVED_TOTAL, "refused")
+        return Rejected("webhook.signature_invalid", f"The signature does not fit {what}.", 401)
 
-def unsigned() -> Rejected:
-    """For what is not signed as it must be."""
-    return Rejected("webhook.signature_invalid", "The signature does not fit the body.", 401)
-
-
-def _overloaded() -> Rejected:
-    return Rejected("gateway.overloaded", "Too many payloads wait to be stored.", 503, retry_after_seconds=1)
+    def _overloaded(self) -> Rejected:
+        self._metrics.count(WEBHOOKS_RECEIVED_TOTAL, "failed")
+        return Rejected("gateway.overloaded", "Too many payloads wait to be stored.", 503, retry_after_seconds=1)
 
 
 def _unavailable() -> Rejected:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import asyncpg
@@ -26,10 +27,16 @@ _PLAYED: Final = "played"
 
 Name = tuple[TenantId, str, NumberId]
 """A message as a report names it: what is said of it through another number than its own is not believed."""
+Origin = tuple[str, Status, datetime]
+"""A report, by its message, status and time."""
 
 
 async def tell_reports(
-    unit: Unit, reports: Mapping[Name, Sequence[Report]], tracing: Tracing, watching: Collection[TenantId]
+    unit: Unit,
+    reports: Mapping[Name, Sequence[Report]],
+    origins: Mapping[Origin, str],
+    tracing: Tracing,
+    watching: Collection[TenantId],
 ) -> list[Reported]:
     """Raise the states of our own messages; reports of others' are absorbed, repeated ones tell nothing new. Returns what those are
     to be told who watch.
@@ -54,7 +61,8 @@ async def tell_reports(
         counted = set() if row["run_id"] is None else first_of(before.timeline, new)
         news = [change for change in new if change.status is not Status.SENT or before.status is Status.UNKNOWN]
         for change in news:
-            event = _status_changed(key, change, row["traceparent"], tracing)
+            origin = origins.get((key[1], change.status, change.at)) if origins else None
+            event = _status_changed(key, change, row["traceparent"], origin, tracing)
             unit.emit(event)
             if change in counted:
                 unit.emit(_run_reported(event, row["run_id"]))
@@ -104,13 +112,27 @@ def _facts(
     return facts
 
 
-def _status_changed(key: Key, change: Change, traceparent: str | None, tracing: Tracing) -> MessageStatusChanged:
-    """The event, in the message's own trace: where that is recorded, the webhook is one span of it."""
+def origins_of(reports: Iterable[Report], traceparent: str | None) -> dict[Origin, str]:
+    """Of the reports of one payload, where the request that brought it is recorded."""
+    if traceparent is None or not is_sampled(traceparent):
+        return {}
+    return {(one.message_id, REPORTED[one.status], one.at): traceparent for one in reports if one.message_id is not None}
+
+
+def _status_changed(
+    key: Key, change: Change, traceparent: str | None, origin: str | None, tracing: Tracing
+) -> MessageStatusChanged:
+    """The event, in the message's own trace: where that is recorded, the webhook is one span of it, linked to the request."""
     tenant_id, message_id = key
+    about = {"tenant_id": tenant_id, "message_id": message_id, "status": change.status.value, "attempt": change.attempt}
     if is_sampled(traceparent):
-        with tracing.span("webhook status", kind="server", traceparent=traceparent) as span:
-            span.set(message_id=message_id, status=change.status.value)
+        with tracing.span("webhook status", kind="server", traceparent=traceparent, attributes=about) as span:
+            span.link(origin)
+            if change.code is not None:
+                span.fail(change.code)
             traceparent = span.traceparent
+    elif change.code is not None:
+        traceparent = tracing.failed("webhook status", change.code, message_id, seconds=0.0, kind="server", attributes=about)
     assert change.wamid is not None
     return MessageStatusChanged(
         tenant_id=tenant_id,

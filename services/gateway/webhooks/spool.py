@@ -60,6 +60,10 @@ class Spool:
             return False
         return True
 
+    async def check(self) -> None:
+        """Raises `BusError` where the bus does not answer."""
+        await self._bus.check()
+
     async def bring_back(self, events: Sequence[WebhookSpooled]) -> None:
         """Put them where they would have gone. Twice stores them twice, and what is read twice is told once.
 

@@ -11,7 +11,6 @@ from services.gateway.domain import twilio
 from services.gateway.numbers import NumberDirectory
 from services.gateway.webhooks.intake import Intake
 from shared.clock import Clock
-from shared.errors import Rejected
 from shared.events.values import Provider
 
 MOST_FIELDS: Final = 200
@@ -41,14 +40,15 @@ class TwilioIntake:
         Raises `Rejected` 401 for one that is not signed as it must be, 503 when too many wait.
         """
         source = await self._numbers.called_back(number_id, Provider.TWILIO)
-        fields = _fields(body)
+        fields, now = _fields(body), self._clock.now()
+        url = self._public_url.rstrip("/") + path_and_query
         if (
             source is None
             or fields is None
-            or not twilio.verify(source.app_secret, signature, self._public_url.rstrip("/") + path_and_query, fields)
+            or not any(twilio.verify(secret, signature, url, fields) for secret in source.secrets(now))
         ):
-            raise Rejected("webhook.signature_invalid", "The signature does not fit the URL and the form.", 401)
-        payload = twilio.payload(fields, source.phone_number_id, attempt, self._clock.now())
+            raise self._intake.unsigned("the URL and the form")
+        payload = twilio.payload(fields, source.phone_number_id, attempt, now)
         await self._intake.keep(source.tenant_id, orjson.dumps(payload), traceparent)
 
 

@@ -79,7 +79,7 @@ class Paths:
         """`/{version}/…` and `/…` are the same, and so is a trailing slash."""
         if request.is_too_large:
             raise GraphError(100, "The body is too large.", http_status=413)
-        segments = _segments(request.path)
+        segments = segments_of(request.path)
         if request.method == "POST" and len(segments) == 2 and segments[1] == "messages":
             return self._messages.post(request, segments[0])
         match request.method, segments:
@@ -150,7 +150,8 @@ def takes_files(target: bytes) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _segments(path: str) -> tuple[str, ...]:
+def segments_of(path: str) -> tuple[str, ...]:
+    """The path's parts, without the version."""
     segments = path.split("/")[1:]
     if segments and segments[-1] == "":
         segments.pop()

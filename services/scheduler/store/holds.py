@@ -32,6 +32,7 @@ BLOCK_HELD: Final = sql["block_held"]
 LOCK_QUIET: Final = sql["lock_quiet"]
 POSTPONE_HOLDS: Final = sql["postpone_holds"]
 DOUBT_WINDOWS: Final = sql["doubt_windows"]
+TRACE_HOLDS: Final = sql["trace_holds"]
 SETTLE_HOLDS: Final = sql["settle_holds"]
 END_PUT_BACK: Final = sql["end_put_back"]
 CANCEL_HOLDS: Final = sql["cancel_holds"]
@@ -160,6 +161,11 @@ async def settle(connection: Connection, settlements: Sequence[Settlement]) -> S
         arrived = await connection.fetch(END_PUT_BACK, *(list(column) for column in zip(*told, strict=True)))
         ended |= {row["message_id"]: row["run_id"] for row in arrived if row["run_id"] is not None}
     return Settled({MessageId(row["message_id"]): row["run_id"] for row in rows if row["what"] == "back"}, ended)
+
+
+async def trace(connection: Connection, traceparents: Mapping[str, str]) -> None:
+    """The next attempts of those that nobody has traced are recorded: something has failed."""
+    await connection.execute(TRACE_HOLDS, list(traceparents), list(traceparents.values()))
 
 
 async def cancel(connection: Connection, messages: Sequence[tuple[str, str]]) -> dict[str, str | None]:

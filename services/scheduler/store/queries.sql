@@ -212,6 +212,12 @@ SELECT message_id, 'late', NULL FROM told WHERE outcome = 'done' AND message_id 
 UNION ALL
 SELECT message_id, 'ended', run_id FROM mine WHERE outcome = 'done' AND run_id IS NOT NULL
 
+-- name: trace_holds
+-- Takes message ids and trace contexts; what waits without one is recorded from here on. After `settle_holds`, which has locked them.
+UPDATE holds SET traceparent = t.traceparent
+FROM unnest($1::text[], $2::text[]) AS t (message_id, traceparent)
+WHERE holds.message_id = ANY ($1::text[]) AND holds.message_id = t.message_id AND holds.traceparent IS NULL
+
 -- name: end_put_back
 -- Takes message ids and attempts; deletes those that were put back after that attempt, it has arrived after all, and returns them.
 -- After `settle_holds`, which has locked their numbers.

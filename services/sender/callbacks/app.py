@@ -28,6 +28,7 @@ from shared.http.outside import Hosts, open_outside_client
 from shared.http.routes import Route
 from shared.limits.breakers import Breakers
 from shared.run import Component
+from shared.telemetry.metrics import Metrics
 
 BY_HAND: Final = 32
 """Connections for challenges and tests, which have a client of their own: slow ones take none of the crew's."""
@@ -55,6 +56,7 @@ async def open_callbacks(
     redis: Redis,
     sealer: Sealer,
     networks: Networks,
+    metrics: Metrics,
     clock: Clock,
     *,
     concurrency: int,
@@ -66,7 +68,7 @@ async def open_callbacks(
     stack.callback(hosts.close)
     keys, breakers = Keys(sealer), Breakers(redis, POLICY, clock)
     circuits = Circuits(breakers, clock)
-    crew = Crew(outbox, pool, poster, keys, circuits, clock, concurrency=concurrency)
+    crew = Crew(outbox, pool, poster, keys, circuits, metrics, clock, concurrency=concurrency)
     endpoints = Endpoints(keys, by_hand, networks, hosts)
     routes = CallbackRoutes(outbox, pool, endpoints, keys, by_hand, clock, crew, circuits).routes()
     return Callbacks(routes, [crew, *chores.jobs(outbox, pool), breakers], pool, crew)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from services.sender.callbacks.circuits import Circuits
 from services.sender.callbacks.endpoints import turn_off
 from services.sender.callbacks.keys import Keys
 from services.sender.callbacks.post import Poster
-from services.sender.domain.callback import CallbackFormat, Reply, headers_of, judge
+from services.sender.domain.callback import CallbackFormat, DeliveryState, Reply, headers_of, judge
 from services.sender.domain.callback_rooms import Rooms
 from services.sender.store import callback_deliveries, callbacks
 from services.sender.store.callback_deliveries import Claimed, Ended, Try
@@ -32,6 +32,8 @@ from shared.clock import Clock
 from shared.db.pool import Pool
 from shared.ids import TenantId
 from shared.run import Stage
+from shared.telemetry.catalogue import CALLBACKS_TOTAL
+from shared.telemetry.metrics import Metrics
 from shared.unavailable import is_unavailable
 
 log = structlog.get_logger(__name__)
@@ -77,13 +79,23 @@ class Crew:
     stage = Stage.WORK
 
     def __init__(
-        self, outbox: Outbox, pool: Pool, poster: Poster, keys: Keys, circuits: Circuits, clock: Clock, *, concurrency: int
+        self,
+        outbox: Outbox,
+        pool: Pool,
+        poster: Poster,
+        keys: Keys,
+        circuits: Circuits,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        concurrency: int,
     ) -> None:
         self._outbox = outbox
         self._pool = pool
         self._poster = poster
         self._keys = keys
         self._circuits = circuits
+        self._metrics = metrics
         self._clock = clock
         self._rooms = Rooms(concurrency)
         self._targets: dict[str, Target] = {}
@@ -309,6 +321,8 @@ class Crew:
             await turn_off(self._outbox, target.tenant_id, target.callback_id, GONE, url=target.url)
         for _ in taken:
             self._ended.popleft()
+        for state, times in Counter(ended.verdict.state for _, ended, _ in taken).items():
+            self._metrics.count(CALLBACKS_TOTAL, "retried" if state is DeliveryState.WAITING else state, by=times)
 
 
 def tried(reply: Reply, now: datetime) -> Try:

@@ -78,7 +78,7 @@ async def claim(
         instance,
         lease_seconds,
     )
-    return _ids(rows)
+    return ids_of(rows)
 
 
 async def defer(connection: Connection, put_down: Sequence[PutDown], *, instance: str) -> set[AttemptId]:
@@ -97,7 +97,7 @@ async def defer(connection: Connection, put_down: Sequence[PutDown], *, instance
         [down.code for down in put_down],
         instance,
     )
-    return _ids(rows)
+    return ids_of(rows)
 
 
 async def record(connection: Connection, settled: Sequence[Settled]) -> set[AttemptId]:
@@ -114,42 +114,42 @@ async def record(connection: Connection, settled: Sequence[Settled]) -> set[Atte
         [s.outcome.counted if isinstance(s.outcome, Retry) else isinstance(s.outcome, Unknown) for s in settled],
         [s.head.started_at for s in settled],
     )
-    return _ids(rows)
+    return ids_of(rows)
 
 
 async def outcomes(connection: Connection, attempts: Sequence[AttemptId]) -> list[Settled]:
     """How those that have ended ended."""
     rows = await connection.fetch(SETTLED_ATTEMPTS, *_columns(attempts))
-    return [Settled(_head(row), _outcome(row), row["retry_at"]) for row in rows]
+    return [Settled(head_of(row), _outcome(row), row["retry_at"]) for row in rows]
 
 
 async def settle_by_report(connection: Connection, reports: Sequence[tuple[AttemptId, str]]) -> list[Settled]:
     """A report proves that the provider has the message: settle what was open; returns that."""
     wamids = [wamid for _, wamid in reports]
     rows = await connection.fetch(SETTLE_BY_REPORT, *_columns([attempt for attempt, _ in reports]), wamids)
-    return [Settled(_head(row), Sent(row["wamid"])) for row in rows]
+    return [Settled(head_of(row), Sent(row["wamid"])) for row in rows]
 
 
 async def open_of(connection: Connection, instance: str) -> list[Head]:
     """What a process that is gone left open."""
-    return [_head(row) for row in await connection.fetch(OPEN_ATTEMPTS_OF, instance)]
+    return [head_of(row) for row in await connection.fetch(OPEN_ATTEMPTS_OF, instance)]
 
 
 async def expired(connection: Connection, *, limit: int) -> list[Head]:
     """What nobody has been heard of within the lease."""
-    return [_head(row) for row in await connection.fetch(EXPIRED_ATTEMPTS, limit)]
+    return [head_of(row) for row in await connection.fetch(EXPIRED_ATTEMPTS, limit)]
 
 
 async def resend_unknown(connection: Connection, *, grace_seconds: float, limit: int) -> list[Settled]:
     """Put back what nobody has reported on in the grace time and shall be sent again then; once a message."""
     rows = await connection.fetch(RESEND_UNKNOWN, grace_seconds, limit)
-    return [Settled(_head(row), Retry(RESENT, counted=False), row["retry_at"]) for row in rows]
+    return [Settled(head_of(row), Retry(RESENT, counted=False), row["retry_at"]) for row in rows]
 
 
 async def tell_unconfirmed(connection: Connection, *, grace_seconds: float, limit: int) -> list[Settled]:
     """What nobody has reported on in the grace time and is not sent again; each once."""
     rows = await connection.fetch(TELL_UNCONFIRMED, grace_seconds, limit)
-    return [Settled(_head(row), Unknown(UNCONFIRMED)) for row in rows]
+    return [Settled(head_of(row), Unknown(UNCONFIRMED)) for row in rows]
 
 
 async def prune(connection: Connection, *, days: int, limit: int) -> int:
@@ -167,6 +167,11 @@ _STATES: Final[dict[type[Outcome], str]] = {
 }
 
 
+def told_as(outcome: Outcome) -> tuple[str, str]:
+    """An outcome's state and code, as they are written down; no code where it was sent."""
+    return _STATES[type(outcome)], "" if isinstance(outcome, Sent) else outcome.code
+
+
 def _outcome(row: asyncpg.Record) -> Outcome:
     match row["state"]:
         case "sent":
@@ -179,12 +184,14 @@ def _outcome(row: asyncpg.Record) -> Outcome:
             return Unknown(row["code"])
 
 
-def _head(row: asyncpg.Record) -> Head:
+def head_of(row: asyncpg.Record) -> Head:
+    """From its columns."""
     attempt = AttemptId(MessageId(row["message_id"]), row["attempt"])
     return Head(attempt, TenantId(row["tenant_id"]), row["traceparent"], row["started_at"], row["released_at"])
 
 
-def _ids(rows: Iterable[asyncpg.Record]) -> set[AttemptId]:
+def ids_of(rows: Iterable[asyncpg.Record]) -> set[AttemptId]:
+    """From the columns message_id and attempt."""
     return {AttemptId(MessageId(row["message_id"]), row["attempt"]) for row in rows}
 
 

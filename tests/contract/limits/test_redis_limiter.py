@@ -48,6 +48,7 @@ async def use_everything(limiter: RedisLimiter) -> None:
     await limiter.rest_pair(everything(NUMBERS[0], "ab12").limits[0])
     await limiter.slow(dict.fromkeys(NUMBERS, 0.7))
     await limiter.rates(NUMBERS)
+    await limiter.standing({line: everything(line, "ab12").limits[1:2] for line in NUMBERS})
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ class Watched(RedisLimiter):
 async def test_all_keys_of_a_call_are_of_one_slot(redis: Redis) -> None:
     limiter = Watched(redis)
     await use_everything(limiter)
-    assert {call.script for call in limiter.calls} == {"ask", "give_back", "slots", "debit", "open", "slow", "rest"}
+    assert {call.script for call in limiter.calls} == {"ask", "give_back", "slots", "debit", "open", "slow", "look", "rest"}
     for call in limiter.calls:
         assert len({key_slot(key.encode()) for key in call.keys}) == 1
     assert limiter.is_shared

@@ -143,6 +143,14 @@ class ScriptsAndModel(RuleBasedStateMachine):
     def rates(self) -> None:
         self.both(lambda limiter: limiter.rates(LINES))
 
+    @rule(
+        limits=st.dictionaries(st.sampled_from(LINES), st.lists(st.sampled_from(TENANTS), max_size=2, unique=True), max_size=4)
+    )
+    def standing(self, limits: dict[Line, list[Limit]]) -> None:
+        asked = {line: [limit._replace(group=line.group) for limit in those] for line, those in limits.items()}
+        stands = self.both(lambda limiter: limiter.standing(asked))
+        assert all(0 <= share <= 1 and 0 <= headroom <= 1 for share, headroom in stands.values())
+
 
 @pytest.mark.timeout(180)
 def test_the_scripts_answer_as_the_model_does(redis_url: str) -> None:

@@ -14,12 +14,14 @@ import aiohttp
 import orjson
 from aiohttp import web
 from opentelemetry.sdk.trace.export import SpanExporter
+from pydantic import SecretStr
 
 from services.sandbox.app import build
 from services.sandbox.server import GraphServer
 from services.sandbox.settings import SandboxSettings, Settings
 from shared.config import TelemetrySettings
 from shared.run import Component, run
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 
 APP_SECRET = "app-secret-of-the-tests"
@@ -122,14 +124,22 @@ class Client:
 
 
 @asynccontextmanager
-async def running(webhook_url: str, *, exporter: SpanExporter | None = None, **settings: Any) -> AsyncIterator[Client]:
+async def running(
+    webhook_url: str, *, exporter: SpanExporter | None = None, metrics_token: str = "", **settings: Any
+) -> AsyncIterator[Client]:
     """A sandbox that runs until the block ends; its statuses come within milliseconds."""
     quick: dict[str, Any] = {"status_delay_ms": 5, "reply_delay_ms": 5, "verify_token": VERIFY_TOKEN, "app_secret": APP_SECRET}
     own = SandboxSettings(**{"port": 0, "webhook_url": webhook_url, **quick, **settings})
     ports: list[int] = []
 
     async def builder(stack: AsyncExitStack) -> Sequence[Component]:
-        components = await build(stack, Settings(sandbox=own), Tracing("sandbox", TelemetrySettings(), exporter))
+        telemetry = TelemetrySettings(metrics_token=SecretStr(metrics_token))
+        components = await build(
+            stack,
+            Settings(sandbox=own, telemetry=telemetry),
+            Tracing("sandbox", telemetry, exporter),
+            Metrics("sandbox"),
+        )
         ports.extend(component.port for component in components if isinstance(component, GraphServer))
         return components
 

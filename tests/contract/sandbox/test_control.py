@@ -12,6 +12,7 @@ import pytest
 from services.sandbox.app import build
 from services.sandbox.settings import SandboxSettings, Settings
 from shared.config import TelemetrySettings
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 from tests.contract.sandbox.running import APP_SECRET, NUMBER, VERIFY_TOKEN, receiving, running
 
@@ -212,7 +213,7 @@ async def test_a_taken_port_is_an_os_error() -> None:
         port = int(receiver.url.split(":")[2].split("/")[0])
         settings = Settings(sandbox=SandboxSettings(port=port))
         with pytest.raises(OSError, match="address"):
-            await build(stack, settings, Tracing("sandbox", TelemetrySettings()))
+            await build(stack, settings, Tracing("sandbox", TelemetrySettings()), Metrics("sandbox"))
 
 
 async def test_it_starts_and_stops_many_times_with_work_in_hand() -> None:

@@ -22,6 +22,7 @@ from shared.config import ObjectsSettings, RedisSettings, TelemetrySettings
 from shared.http.server import HttpServer
 from shared.ids import TenantId
 from shared.run import run
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 from tests.support.archive_events import TENANT
 from tests.support.database import Database
@@ -39,6 +40,7 @@ class Importing:
     url: str
     session: aiohttp.ClientSession
     objects: Path
+    bus: MemoryBus
 
     async def ask(  # what a request has
         self,
@@ -115,7 +117,7 @@ async def importing(database: Database, redis_url: str, objects: Path, **given: 
     async with MemoryBus() as bus, asyncio.TaskGroup() as group:
 
         async def builder(stack: AsyncExitStack) -> Any:
-            components = await build(stack, settings, bus, tracing)
+            components = await build(stack, settings, bus, tracing, Metrics("archive"))
             ports.extend(component.port for component in components if isinstance(component, HttpServer))
             return components
 
@@ -124,7 +126,7 @@ async def importing(database: Database, redis_url: str, objects: Path, **given: 
             await started.wait()
         try:
             async with aiohttp.ClientSession() as session:
-                yield Importing(f"http://127.0.0.1:{ports[0]}", session, objects)
+                yield Importing(f"http://127.0.0.1:{ports[0]}", session, objects, bus)
         finally:
             stop.set()
     tracing.close()

@@ -30,6 +30,7 @@ from shared.http.routes import Access
 from shared.http.server import HttpServer
 from shared.ids import TenantId
 from shared.objects.store import ObjectStore, open_objects
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 from tests.support.archive_events import TENANT, edited, message_id, received, released, revoked, sent, stored
 
@@ -121,10 +122,11 @@ async def keeping(pool: Pool, tenants: Tenants, recorder: Recorder, folder: Path
     tracing = Tracing("archive", TelemetrySettings())
     token, clock, objects = SecretStr(TOKEN), SystemClock(), open_objects(ObjectsSettings(url=str(folder)))
     cursors = Cursors(token)
-    worker = ExportWorker(pool, tenants, objects, clock, days=7, at_once=1)
+    metrics = Metrics("archive")
+    worker = ExportWorker(pool, tenants, objects, metrics, clock, days=7, at_once=1)
     stop = asyncio.Event()
     async with MemoryBus() as bus:
-        outbox = Outbox(pool, bus, service="archive")
+        outbox = Outbox(pool, bus, metrics)
         server = HttpServer(
             "archive",
             (

@@ -33,6 +33,7 @@ from shared.http.routes import Access
 from shared.http.server import HttpServer
 from shared.ids import TenantId
 from shared.redis import open_redis, open_waiting_redis
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 from tests.support.archive_events import TENANT
 
@@ -113,7 +114,7 @@ async def reader(
         answers = Answers(reads, conversation_seconds=seconds, list_seconds=300)
         entries = EntryRoutes(pool, replica or pool, cursors, answers)
         turnings: list[None] = []
-        outbox = Outbox(pool, bus, service="archive")
+        outbox = Outbox(pool, bus, Metrics("archive"))
         http = HttpServer(
             "archive",
             (

@@ -14,6 +14,7 @@ from services.archive.store import exports as store
 from services.archive.tenants import Tenants
 from shared.clock import SystemClock
 from shared.ids import new_id
+from shared.telemetry.metrics import Metrics
 from tests.integration.archive.keeping import TOKEN, Keeping, one_conversation
 from tests.support.archive_events import OTHER_TENANT, TENANT, received
 
@@ -111,7 +112,9 @@ async def test_a_large_export_holds_back_no_other(keep: Keeping, monkeypatch: py
     monkeypatch.setattr(work, "write", stuck)
     for tenant in (TENANT, OTHER_TENANT):
         assert (await keep.ask("POST", "/api/exports", {"format": "csv", "everything": True}, tenant=tenant))[0] == 202
-    worker = work.ExportWorker(keep.pool, Tenants(keep.pool), keep.objects, SystemClock(), days=7, at_once=2)
+    worker = work.ExportWorker(
+        keep.pool, Tenants(keep.pool), keep.objects, Metrics("archive"), SystemClock(), days=7, at_once=2
+    )
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(worker.run(stop))
         await begun.wait()

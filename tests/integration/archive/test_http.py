@@ -24,6 +24,7 @@ from shared.events.values import DeliveryStatus
 from shared.http.server import HttpServer
 from shared.ids import TenantId, new_id
 from shared.run import run
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 from tests.support.archive_events import (
     OTHER_TENANT,
@@ -99,7 +100,7 @@ async def started(settings: Settings) -> AsyncIterator[Archive]:
     async with MemoryBus() as bus, asyncio.TaskGroup() as group:
 
         async def builder(stack: AsyncExitStack) -> Any:
-            components = await build(stack, settings, bus, tracing)
+            components = await build(stack, settings, bus, tracing, Metrics("archive"))
             ports.extend(component.port for component in components if isinstance(component, HttpServer))
             return components
 

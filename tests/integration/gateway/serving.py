@@ -26,11 +26,13 @@ from shared.config import HttpSettings, ObjectsSettings, RedisSettings, Security
 from shared.db.pool import Pool, open_pool
 from shared.events.event import Event
 from shared.http.server import HttpServer
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 from tests.support.database import Database
 from tests.support.told import told
 
 MASTER_KEY: Final = base64.b64encode(bytes(range(32))).decode()
+SECURITY: Final = SecuritySettings(master_key=SecretStr(MASTER_KEY), internal_token=SecretStr("internal"))
 WEBHOOK: Final = "/api/webhooks/whatsapp"
 NO_REDIS: Final = "redis://127.0.0.1:9/0"
 
@@ -43,7 +45,8 @@ class NoBus:
     async def declare(self, subscriptions: Sequence[Subscription]) -> None:
         """Nothing to make."""
 
-    async def consume(self, subscription: Subscription, handler: Handler, stop: StopSignal) -> None:  # noqa: ARG002  # takes nothing
+    async def consume(self, _subscription: Subscription, _handler: Handler, stop: StopSignal, *_: object) -> None:
+        """Takes nothing."""
         await stop.wait()
 
 
@@ -120,7 +123,13 @@ TEMPLATE_READER: Final = "gateway.read_templates"
 
 @asynccontextmanager
 async def serving(
-    database: Database, redis_url: str = NO_REDIS, *, reads_templates: bool = False, bus: Bus | None = None, **own: Any
+    database: Database,
+    redis_url: str = NO_REDIS,
+    *,
+    reads_templates: bool = False,
+    bus: Bus | None = None,
+    security: SecuritySettings = SECURITY,
+    **own: Any,
 ) -> AsyncIterator[Gateway]:
     """`own` are settings of the gateway's own group. Numbers may be at their provider's usual place, so templates are read only for
     who asks for it and connects none there."""
@@ -128,7 +137,7 @@ async def serving(
         db=database.settings_for("gateway", pool_max=10),
         http=HttpSettings(port=0),
         redis=RedisSettings(url=redis_url),
-        security=SecuritySettings(master_key=SecretStr(MASTER_KEY), internal_token=SecretStr("internal")),
+        security=security,
         gateway=GatewaySettings(
             **{
                 "archive_url": "http://127.0.0.1:9",
@@ -143,7 +152,7 @@ async def serving(
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, settings.objects.url)
-        components = await build(stack, settings, bus, Tracing("gateway", TelemetrySettings()))
+        components = await build(stack, settings, bus, Tracing("gateway", TelemetrySettings()), Metrics("gateway"))
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         pool = await stack.enter_async_context(open_pool(settings.db, "gateway"))
         async with asyncio.TaskGroup() as group:

@@ -32,10 +32,17 @@ class Inner:
         self.body: bytes = b"{}"
         self.is_streamed = False
         self.is_cut = False
+        self.closings = 0
+        """So many of the next requests meet a connection that is closed."""
         self.url = ""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked.append((request, await request.read()))
+        if self.closings:
+            self.closings -= 1
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
         if not self.is_streamed:
             return web.Response(status=self.status, headers=self.headers, body=self.body)
         response = web.StreamResponse(headers=self.headers)
@@ -201,6 +208,18 @@ async def test_a_service_that_is_away_is_said_to_be(database: Database) -> None:
             answer = await gateway.call("GET", path, tenant=tenant)
             assert (answer.status, answer.body["code"], answer.headers["Retry-After"]) == (503, code, "1")
             assert answer.body["retryable"] is True
+
+
+async def test_what_reads_is_asked_again_when_a_kept_connection_was_closed(
+    gateway: Gateway, inner: Inner, tenant: Tenant
+) -> None:
+    inner.closings = 3
+    answer = await gateway.call("GET", "/api/schedules", tenant=tenant)
+    assert answer.status == 200
+    inner.closings = 1
+    answer = await gateway.call("POST", "/api/schedules", BODY, tenant)
+    assert (answer.status, answer.body["code"]) == (503, "scheduler.unavailable"), "it may have been done"
+    assert inner.closings == 0
 
 
 async def test_that_our_token_is_refused_is_not_the_tenants_fault(gateway: Gateway, inner: Inner, tenant: Tenant) -> None:

@@ -12,7 +12,7 @@ from shared.clock import SystemClock
 from shared.config import RedisSettings
 from shared.limits.redis import RedisLimiter
 from shared.redis import open_redis
-from tests.integration.gateway.serving import MASTER_KEY, NO_REDIS
+from tests.integration.gateway.serving import NO_REDIS
 
 ONE, OTHER = ("num_1", "+15551234567"), ("num_1", "US.13491208655302741918")
 
@@ -20,7 +20,7 @@ ONE, OTHER = ("num_1", "+15551234567"), ("num_1", "US.13491208655302741918")
 @asynccontextmanager
 async def rate(redis_url: str, per_minute: int = 20) -> AsyncIterator[tuple[InboundRate, Redis]]:
     async with open_redis(RedisSettings(url=redis_url)) as redis:
-        yield InboundRate(RedisLimiter(redis, SystemClock(), local_share=None), MASTER_KEY, per_minute), redis
+        yield InboundRate(RedisLimiter(redis, SystemClock(), local_share=None), b"secret", per_minute), redis
 
 
 async def test_the_twenty_first_of_a_minute_is_over_it_and_others_are_not(redis_url: str) -> None:

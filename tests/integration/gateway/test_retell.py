@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.gateway import retell
-from shared.events.catalogue import NumberConnected, TemplateChanged
+from shared.events.catalogue import MessageAccepted, NumberConnected, TemplateChanged
 from shared.events.event import Event
 from tests.integration.gateway.serving import Gateway
 from tests.support.told import silent_outbox
@@ -54,3 +54,23 @@ async def test_all_that_was_told_last_is_told_again(gateway: Gateway, page: int,
     assert {event.number_id for event in again if isinstance(event, NumberConnected)} == numbers
     assert [event.held for event in again if isinstance(event, TemplateChanged)] == ["template.paused"] * 2
     assert essence([event for event in again if not isinstance(event, NumberConnected | TemplateChanged)]) == before
+
+
+async def test_messages_whose_outcome_is_not_known_are_told_again(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retell, "PAGE", 2)
+    tenant = await gateway.new_tenant("One")
+    await gateway.connect(tenant, "1000")
+    bodies: list[dict[str, Any]] = [{"to": f"+1555000000{n}", "text": {"body": f"hello {n}"}} for n in range(7)]
+    bodies[5] |= {"scheduled_time": "2032-02-29T12:00:00+00:00", "priority": "low"}
+    ids = [(await gateway.call("POST", "/api/messages", body, tenant)).body["id"] for body in bodies]
+    first = {event.message_id: event for event in await gateway.told() if isinstance(event, MessageAccepted)}
+    await gateway.pool.execute("UPDATE messages SET created_at = created_at - interval '25 hours' WHERE id = $1", ids[0])
+    await gateway.pool.execute("UPDATE messages SET status = 'sent' WHERE id = $1", ids[1])
+    await gateway.pool.execute("UPDATE messages SET status = 'canceled' WHERE id = $1", ids[2])
+    assert await retell.retell_messages(silent_outbox(gateway.pool, "gateway")) == 4
+    again = {event.message_id: event for event in await gateway.told() if isinstance(event, MessageAccepted)}
+    assert set(again) == set(ids[3:])
+    own = {"event_id", "traceparent", "occurred_at", "not_before"}
+    for message_id, event in again.items():
+        assert event.model_dump(exclude=own) == first[message_id].model_dump(exclude=own)
+        assert abs((event.not_before - first[message_id].not_before).total_seconds()) < 1

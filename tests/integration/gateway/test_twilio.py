@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from services.gateway import numbers
 from services.gateway.domain.twilio import SIGNATURE_HEADER, sign
 from shared.auth.signatures import HEADER
 from shared.auth.signatures import sign as sign_body
@@ -173,3 +174,18 @@ async def test_only_a_form_is_taken(gateway: Gateway) -> None:
     tenant = await gateway.new_tenant()
     _, url = await connected(gateway, tenant)
     assert (await posted(gateway, url, report("sent"), kind="application/json")).status == 415
+
+
+async def test_while_the_auth_token_is_rotated_callbacks_of_either_are_taken(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbers, "FRESH_SECONDS", -1.0)
+    tenant = await gateway.new_tenant()
+    number_id, url = await connected(gateway, tenant)
+    statuses = [(await posted(gateway, url, report("delivered"), token=token)).status for token in (TOKEN, "the-next-token")]
+    changed = await gateway.call("PATCH", f"/api/numbers/{number_id}", {"access_token": "the-next-token"}, tenant)
+    assert changed.status == 200, changed.text
+    statuses += [(await posted(gateway, url, report("delivered"), token=token)).status for token in (TOKEN, "the-next-token")]
+    await gateway.pool.execute("UPDATE numbers SET previous_app_secret_until = now() - interval '1 second'")
+    statuses += [(await posted(gateway, url, report("delivered"), token=token)).status for token in (TOKEN, "the-next-token")]
+    assert [status // 100 for status in statuses] == [2, 4, 2, 2, 4, 2]

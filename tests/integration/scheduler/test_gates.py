@@ -22,6 +22,7 @@ from shared.db.pool import Pool
 from shared.events.catalogue import MessageAccepted, MessageExpired, MessageReleased
 from shared.events.values import Gate, Tier
 from shared.http.server import HttpServer
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 from tests.integration.scheduler.telling import (
     NUMBER,
@@ -224,7 +225,7 @@ async def test_operators_see_what_is_closed(outbox: Outbox, pool: Pool, database
         scheduler=SchedulerSettings(port=0),
     )
     async with AsyncExitStack() as stack:
-        (http, *_) = await build(stack, settings, MemoryBus(), Tracing("scheduler", settings.telemetry))
+        (http, *_) = await build(stack, settings, MemoryBus(), Tracing("scheduler", settings.telemetry), Metrics("scheduler"))
         assert isinstance(http, HttpServer)
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         async with session.get(f"http://127.0.0.1:{http.port}/gates") as answer:

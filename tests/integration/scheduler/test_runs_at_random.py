@@ -30,6 +30,7 @@ from shared.events.catalogue import (
 )
 from shared.events.event import Event
 from shared.events.values import DeliveryStatus, Recipient
+from shared.telemetry.metrics import Metrics
 from tests.integration.scheduler.runs_scene import (
     accept,
     cancel,
@@ -180,7 +181,7 @@ class Dying(Outbox):
 
 async def dying(outbox: Outbox, work: Callable[[Outbox], Awaitable[object]]) -> None:
     with suppress(DiedError):
-        await work(Dying(outbox._pool, outbox._bus, service="scheduler"))
+        await work(Dying(outbox._pool, outbox._bus, Metrics("scheduler")))
 
 
 async def tick(outbox: Outbox) -> None:

@@ -13,6 +13,7 @@ from shared.bus.outbox import Outbox, Unit
 from shared.db.pool import Pool
 from shared.events.catalogue import MessageRequested
 from shared.ids import NumberId
+from shared.telemetry.metrics import Metrics
 from tests.integration.scheduler.runs_scene import (
     asked_for,
     counted,
@@ -34,7 +35,7 @@ class Slow(Outbox):
     """Of a replica whose transactions are committed when they `may_commit`, and not sooner."""
 
     def __init__(self, pool: Pool, outbox: Outbox) -> None:
-        super().__init__(pool, outbox._bus, service="scheduler")
+        super().__init__(pool, outbox._bus, Metrics("scheduler"))
         self.has_worked = asyncio.Event()
         self.may_commit = asyncio.Event()
 

@@ -32,6 +32,22 @@ async def test_a_deferred_message_comes_back_under_its_next_attempt_with_its_fai
     assert await consistent(pool) == 0
 
 
+async def test_what_failed_although_nobody_traced_it_is_traced_from_then_on(outbox: Outbox, pool: Pool) -> None:
+    await connect(outbox)
+    recorded, later = (f"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b{n}-01" for n in (1, 2))
+    await hold.hold(outbox, [accepted(traceparent=None)], nothing)
+    (first,) = await released(outbox, pool)
+    await settle(outbox, outcome("deferred", first))
+    (second,) = await released(outbox, pool)
+    assert second.traceparent is None
+    await settle(outbox, outcome("deferred", second, traceparent=recorded))
+    (third,) = await released(outbox, pool)
+    assert third.traceparent == recorded
+    await settle(outbox, outcome("deferred", third, traceparent=later))
+    (fourth,) = await released(outbox, pool)
+    assert fourth.traceparent == recorded, "its trace has one place where it began"
+
+
 @pytest.mark.parametrize(
     "kinds", [("sent",), ("failed",), ("deferred",), ("unsettled",), ("unsettled", "sent"), ("unsettled", "deferred")]
 )

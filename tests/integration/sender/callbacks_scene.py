@@ -30,6 +30,7 @@ from shared.http.internal import internal
 from shared.http.routes import Access
 from shared.http.server import HttpServer
 from shared.ids import TenantId, new_id
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 from tests.support.database import Database
 from tests.support.platform import until
@@ -101,6 +102,7 @@ class Scene:
     receiver: Receiver
     receiver_url: str
     callbacks: Callbacks
+    metrics: Metrics
     tenant: TenantId = field(default_factory=lambda: TenantId(new_id("tnt")))
 
     async def ask(self, method: str, path: str, body: Any = None, tenant: str | None = None, **headers: str) -> tuple[int, Any]:
@@ -185,8 +187,8 @@ async def scene(
         stack.push_async_callback(redis.aclose)
         server = await stack.enter_async_context(TestServer(app))
         pool = await stack.enter_async_context(open_pool(database.settings_for("sender"), "sender"))
-        outbox, clock = silent_outbox(pool, "sender"), SystemClock()
-        callbacks = await open_callbacks(stack, outbox, pool, redis, SEALER, networks, clock, concurrency=concurrency)
+        outbox, clock, metrics = silent_outbox(pool, "sender"), SystemClock(), Metrics("sender")
+        callbacks = await open_callbacks(stack, outbox, pool, redis, SEALER, networks, metrics, clock, concurrency=concurrency)
         http = HttpServer(
             "sender",
             callbacks.routes,
@@ -202,7 +204,7 @@ async def scene(
         stack.push_async_callback(http.close)
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         address = str(server.make_url("/")).rstrip("/")
-        made = Scene(f"http://127.0.0.1:{http.port}", outbox, pool, session, receiver, address, callbacks)
+        made = Scene(f"http://127.0.0.1:{http.port}", outbox, pool, session, receiver, address, callbacks, metrics)
         async with asyncio.TaskGroup() as group:
             if works:
                 group.create_task(callbacks.crew.run(stop))

@@ -27,10 +27,13 @@ from services.sender.health import Health
 from services.sender.journal import Journal
 from services.sender.limits import LimitSettings
 from services.sender.media import OwnFiles
+from services.sender.metrics import add_sources
 from services.sender.numbers import Numbers
 from services.sender.prepare import Preparation
 from services.sender.references import References
 from services.sender.removals import Removals
+from services.sender.restored import Fence
+from services.sender.store import restored
 from services.sender.uploads import Uploads
 from shared.auth.seal import Sealer
 from shared.bus.outbox import Outbox
@@ -43,6 +46,7 @@ from shared.limits.breaker import BreakerPolicy
 from shared.limits.breakers import Breakers
 from shared.limits.local import LocalLimiter
 from shared.objects.store import ObjectStore, open_objects
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
 from tests.support.database import Database
 from tests.support.platform import until
@@ -129,6 +133,7 @@ class Scene:
     removals: Removals
     """As `uploads`."""
     objects: ObjectStore
+    metrics: Metrics
 
     async def connect(self, number_id: NumberId = NUMBER, **changes: Any) -> None:
         """Tell of a number; its revision rises by itself."""
@@ -183,7 +188,7 @@ async def scene(
         asyncio.TaskGroup() as group,
     ):
         outbox, clock, tracing = silent_outbox(pool, "sender"), SystemClock(), Tracing("sender", TelemetrySettings())
-        limiter = LocalLimiter(clock)
+        limiter, metrics = LocalLimiter(clock), Metrics("sender")
         numbers = Numbers(pool, SEALER, clock, limits or LimitSettings(b"secret"))
         breakers = Breakers(redis, breaker or BreakerPolicy(), clock)
         health = Health(breakers, limiter, clock)
@@ -195,18 +200,27 @@ async def scene(
         removals = Removals(pool, file_session, numbers)
         files = OwnFiles(pool, clock, uploads.wake)
         preparation = Preparation([references], files)
-        caller = Caller(session, Journal(folder), preparation, clearance, health, conclusions, tracing, clock)
+        caller = Caller(session, Journal(folder), preparation, clearance, health, conclusions, tracing, metrics, clock)
         calls = Calls(
-            outbox, caller, limiter, clock, concurrency=concurrency, per_number=per_number, max_in_flight=max(200, concurrency)
+            outbox,
+            caller,
+            limiter,
+            clock,
+            metrics,
+            concurrency=concurrency,
+            per_number=per_number,
+            max_in_flight=max(200, concurrency),
         )
+        add_sources(metrics, pool, numbers, limiter, health, calls, clock)
         group.create_task(calls.run(stop))
         group.create_task(health.slowing.run(stop))
         group.create_task(references.lookups.run(stop))
         group.create_task(files.lookups.run(stop))
         await until(lambda: calls.is_open, "the calls to be open")
-        delivery = Delivery(outbox, numbers, clearance, limiter, calls, clock)
+        fence = Fence(outbox, await restored.last(pool), metrics, clock)
+        delivery = Delivery(outbox, numbers, clearance, limiter, calls, metrics, clock, fence)
         url = str(server.make_url("/"))
-        there = Scene(provider, delivery, calls, numbers, outbox, pool, breakers, url, uploads, removals, objects)
+        there = Scene(provider, delivery, calls, numbers, outbox, pool, breakers, url, uploads, removals, objects, metrics)
         await there.connect(**number)
         try:
             yield there

@@ -43,6 +43,15 @@ def test_any_other_text_is_refused(text: str) -> None:
         CURSORS.decode(text, "search", "a")
 
 
+def test_while_the_token_is_rotated_cursors_of_either_are_read() -> None:
+    old, new = SecretStr("the token before"), SecretStr("the token after")
+    former, latter, last = Cursors(old, new), Cursors(new, old), Cursors(new, SecretStr(""))
+    for gives, reads in ((former, latter), (latter, former), (latter, last)):
+        assert reads.decode(gives.encode(PLACE, "search"), "search") == PLACE
+    with pytest.raises(Rejected):
+        last.decode(former.encode(PLACE, "search"), "search")
+
+
 def test_every_changed_character_is_noticed() -> None:
     cursor = CURSORS.encode(PLACE, "search", "a")
     assert cursor is not None

@@ -151,3 +151,13 @@ def test_a_signed_address_holds_for_its_file_and_its_time() -> None:
     for wrong in ("", "x", "\ud800", "9" * 30, "-1", "٣"):
         assert not urls.is_valid("med_1", wrong, signature, now)
         assert not urls.is_valid("med_1", str(until), wrong, now)
+
+
+def test_while_the_master_key_is_rotated_addresses_of_either_key_open() -> None:
+    now = 1_800_000_000.0
+    former, latter = MediaUrls.of("", "old", "new"), MediaUrls.of("", "new", "old")
+    for signs, opens in ((former, latter), (latter, former)):
+        url, until = signs.sign("med_1", now)
+        assert opens.is_valid("med_1", str(until), url.rpartition("=")[2], now)
+    url, until = former.sign("med_1", now)
+    assert not MediaUrls.of("", "new").is_valid("med_1", str(until), url.rpartition("=")[2], now)

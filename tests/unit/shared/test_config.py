@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 
 import pytest
@@ -133,3 +134,13 @@ def test_nonsense_is_named(variable: str, value: str, monkeypatch: pytest.Monkey
 def test_a_pool_cannot_keep_more_than_it_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHASQUI_DB__POOL_MIN", "50")
     assert "pool_min is greater than pool_max" in fault()
+
+
+def test_other_master_keys_are_listed_and_each_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = base64.b64encode(bytes(32)).decode()
+    monkeypatch.setenv("CHASQUI_SECURITY__OTHER_MASTER_KEYS", f" {other}, {SECRET} ,")
+    assert load(Settings).security.master_keys == (SECRET, other, SECRET)
+    monkeypatch.setenv("CHASQUI_SECURITY__OTHER_MASTER_KEYS", f"{other},short")
+    text = fault()
+    assert text.startswith("CHASQUI_SECURITY__OTHER_MASTER_KEYS: ")
+    assert other not in text

@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import ids
-from shared.ids import MESSAGE_ID_PATTERN, is_id, new_id, uuid7
+from shared.ids import MESSAGE_ID_PATTERN, is_id, made_at, new_id, uuid7
 
 
 def test_an_id_is_its_prefix_and_26_characters() -> None:
@@ -68,3 +69,15 @@ def test_no_other_text_is_taken_for_an_id(text: str, prefix: str) -> None:
 def test_what_is_nearly_an_id_is_none(change: object) -> None:
     assert callable(change)
     assert not is_id(change(new_id("msg")), "msg")
+
+
+def test_an_id_says_when_it_was_made() -> None:
+    before = datetime.now(UTC)
+    made = made_at(new_id("ent"))
+    assert before - timedelta(milliseconds=1) <= made <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("text", ["", "ent_", "ent_1", "ent_06h07nbbklqhlc2ajj44bjuaZZ", "06h07nbbklqhlc2ajj44bjuakxx"])
+def test_what_is_no_id_was_never_made(text: str) -> None:
+    with pytest.raises(ValueError, match="not an id"):
+        made_at(text)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.auth.keys import matches, new_key, parse_key
+from shared.auth.keys import matches, new_admin_key, new_key, parse_admin_key, parse_key
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -55,3 +55,15 @@ def test_a_key_does_not_show_itself() -> None:
 
 def test_keys_are_all_different() -> None:
     assert len({new_key(live=False) for _ in range(500)}) == 500
+
+
+def test_an_operators_key_is_no_tenants_and_the_other_way_round() -> None:
+    admin, tenants = new_admin_key(), new_key(live=True)
+    key = parse_admin_key(admin)
+    assert key is not None
+    assert (key.key_id, matches(key, hashlib.sha256(admin.encode()).digest())) == (admin.split("_")[2], True)
+    assert parse_key(admin) is None
+    assert parse_admin_key(tenants) is None
+    renamed = tenants.replace("chq_live_", "chq_admin_")
+    assert parse_admin_key(renamed) is None, "the checksum covers the kind"
+    assert key.digest.hex() not in repr(key)

@@ -12,8 +12,8 @@ from shared.auth.seal import Sealer, SealError
 from shared.ids import TenantId
 
 
-def sealer_of(byte: int) -> Sealer:
-    return Sealer(base64.b64encode(bytes([byte]) * 32).decode())
+def sealer_of(*bytes_: int) -> Sealer:
+    return Sealer(*(base64.b64encode(bytes([byte]) * 32).decode() for byte in bytes_))
 
 
 SEALER = sealer_of(1)
@@ -48,6 +48,16 @@ def test_a_value_copied_to_another_tenant_column_or_row_does_not_open(place: tup
 def test_another_master_key_does_not_open_it() -> None:
     with pytest.raises(SealError, match="another master key"):
         sealer_of(2).open(*PLACE, SEALER.seal(*PLACE, "secret"))
+
+
+def test_what_another_key_sealed_opens_where_that_is_known_and_the_first_key_seals() -> None:
+    former, both = sealer_of(1), sealer_of(2, 3, 1)
+    assert both.open(*PLACE, former.seal(*PLACE, "secret")) == "secret"
+    assert sealer_of(2).open(*PLACE, both.seal(*PLACE, "secret")) == "secret"
+    assert [both.is_current(one.seal(*PLACE, "secret")) for one in (former, both)] == [False, True]
+    assert not both.is_current("not base64")
+    with pytest.raises(SealError):
+        both.open(PLACE[0], PLACE[1], "num_2", former.seal(*PLACE, "secret"))
 
 
 @given(st.data())
