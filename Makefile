@@ -79,6 +79,7 @@ image: ## build the container image chasqui:<version>; ENGINE=podman, LOCK=nlp, 
 		$(if $(LOCK),--build-arg LOCK=$(LOCK)) $(if $(BASE),--build-arg BASE=$(BASE)) --tag chasqui:$(VERSION) .
 
 sbom: setup ## write the bill of materials of the image's Python packages into dist/ (CycloneDX); LOCK=nlp for that image's
+	@test -f requirements/$(or $(LOCK),runtime).lock || { echo "There is no requirements/$(LOCK).lock: LOCK is one of $(basename $(notdir $(wildcard requirements/*.lock)))." >&2; exit 1; }
 	@mkdir -p dist
 	@$(PY) -W ignore::UserWarning -m cyclonedx_py requirements requirements/$(or $(LOCK),runtime).lock --pyproject pyproject.toml --output-reproducible \
 		--output-file dist/chasqui-$(VERSION)$(if $(LOCK),-$(LOCK)).cdx.json

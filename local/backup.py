@@ -23,11 +23,11 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
-from pydantic import SecretStr
+from pydantic import AwareDatetime, BaseModel, SecretStr
 
 from local.assembly import AllSettings
 from local.errors import LocalError, explained
-from local.home import Home
+from local.home import Home, master_key
 from local.postgres import installed_binaries
 from shared.config import PREFIX
 from shared.version import VERSION
@@ -38,8 +38,26 @@ ROLES: Final = "roles.sql"
 SETTINGS: Final = "settings.json"
 OBJECTS: Final = "objects"
 MANIFEST: Final = "manifest.json"
-PARTS: Final = (DATABASE, ROLES, SETTINGS)
+FILES: Final = "objects.sha256"
+PARTS: Final = (DATABASE, ROLES, SETTINGS, FILES)
 _OURS: Final = ("CREATE ROLE chasqui_", "ALTER ROLE chasqui_")
+
+
+class Manifest(BaseModel):
+    """What a backup says of itself."""
+
+    format: int
+    version: str
+    taken_at: AwareDatetime
+    postgres: int
+    """Its major version."""
+    master_key: str
+    """Its `key_name`."""
+    objects: str
+    """`OBJECTS` where the files are in there, else where they are."""
+    files: int
+    sha256: dict[str, str]
+    """Of each of `PARTS`; one of them has those of the files."""
 
 
 def backup(home: Path, target: Path) -> Path:
@@ -51,7 +69,7 @@ def backup(home: Path, target: Path) -> Path:
     if not facts.exists():
         raise LocalError("Nothing runs here: start make run or make stack first.")
     url = json.loads(facts.read_text())["servers"]["postgres"]
-    master_key = json.loads((home / "secrets.json").read_text())["master_key"]
+    key = master_key(home)
     taken_at = datetime.now(UTC)
     made = target / f"{taken_at:%Y%m%dT%H%M%S}Z"
     draft = made.with_suffix(".new")
@@ -64,17 +82,17 @@ def backup(home: Path, target: Path) -> Path:
         place = os.environ.get("CHASQUI_OBJECTS__URL", str(home / OBJECTS))
         if "://" not in place and Path(place).is_dir():
             shutil.copytree(place, draft / OBJECTS, ignore_dangling_symlinks=True, copy_function=_copied)
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "taken_at": taken_at.isoformat(timespec="seconds"),
-            "postgres": asyncio.run(_server_version(url)),
-            "master_key": key_name(master_key),
-            "objects": OBJECTS if "://" not in place else place,
-            "sha256": {name: digest(draft / name) for name in PARTS},
-            "files": sum(1 for _ in _files(draft / OBJECTS)),
-        }
-        (draft / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        manifest = Manifest(
+            format=FORMAT,
+            version=VERSION,
+            taken_at=taken_at.replace(microsecond=0),
+            postgres=asyncio.run(_server_version(url)),
+            master_key=key_name(key),
+            objects=OBJECTS if "://" not in place else place,
+            files=list_files(draft),
+            sha256={name: digest(draft / name) for name in PARTS},
+        )
+        (draft / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
         draft.rename(made)
     return made
 
@@ -134,8 +152,18 @@ def _own_roles(text: str) -> str:
     return "".join(line + "\n" for line in text.splitlines() if line.startswith(_OURS))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
+def list_files(made: Path) -> int:
+    """Write down the digest of each file, as `sha256sum --check` reads it; returns how many there are."""
+    count = 0
+    with (made / FILES).open("w") as listed:
+        for count, path in enumerate(files_of(made), 1):  # noqa: B007  # told when it is over
+            listed.write(f"{digest(path)}  {path.relative_to(made)}\n")
+    return count
+
+
+def files_of(made: Path) -> Iterator[Path]:
+    """The files of the object store that are in a backup."""
+    return (path for path in (made / OBJECTS).rglob("*") if path.is_file())
 
 
 def _copied(source: str, target: str) -> object:

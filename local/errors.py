@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,12 @@ def explained(path: Path) -> Iterator[None]:
                 raise LocalError(
                     f"User {os.geteuid()} may not write {at}: start as its owner, or make it writable (chmod u+w)."
                 ) from error
+            case errno.ENOTDIR | errno.EEXIST | errno.ENOENT | errno.EISDIR | errno.ENAMETOOLONG | errno.ELOOP:
+                at = error.filename or path
+                raise LocalError(f"{at} cannot be used ({error.strerror}): see to it, or choose another place.") from error
+            case _ if isinstance(error, shutil.Error):  # of a whole folder: the first fault
+                source, _target, reason = error.args[0][0]
+                raise LocalError(f"{source} cannot be copied below {path}: {reason}") from error
             case _:
                 raise
 

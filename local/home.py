@@ -27,6 +27,7 @@ PORTS: Final = {
 HOST: Final = "127.0.0.1"
 KEPT_SPANS: Final = 200_000
 FIRST_FREE_PORT: Final = 1024
+SECRETS: Final = "secrets.json"
 
 
 class Home:
@@ -48,9 +49,9 @@ class Home:
 
     def secrets(self) -> dict[str, str]:
         """Made at the first start, kept for the next ones, readable by the owner alone."""
-        path = self.path / "secrets.json"
+        path = self.path / SECRETS
+        kept = read_secrets(self.path) if path.exists() else {}
         with explained(path):
-            kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
             fresh = {
                 "master_key": base64.b64encode(secrets.token_bytes(32)).decode(),
                 "internal_token": secrets.token_urlsafe(32),
@@ -81,6 +82,29 @@ class Home:
     def forget_run(self) -> None:
         """Nothing runs any more."""
         (self.path / "run.json").unlink(missing_ok=True)
+
+
+def read_secrets(home: Path) -> dict[str, str]:
+    """The secrets of a home; others who could read them cannot any more. Raises `LocalError` where they are broken."""
+    path = home / SECRETS
+    with explained(path):
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        try:
+            kept = json.loads(path.read_bytes())
+        except ValueError:
+            kept = None
+    if not isinstance(kept, dict) or not all(isinstance(value, str) for value in kept.values()):
+        raise LocalError(f"{path} is damaged: put back the copy that you keep, for nothing that is sealed opens without it.")
+    return kept
+
+
+def master_key(home: Path) -> str:
+    """The master key among the secrets of a home that was started before. Raises `LocalError`."""
+    key = read_secrets(home).get("master_key")
+    if key is None:
+        raise LocalError(f"{home / SECRETS} has no master key: put back the copy that you keep.")
+    return key
 
 
 def ports_from_environment() -> dict[str, int]:

@@ -14,15 +14,28 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
-from local.backup import DATABASE, FORMAT, MANIFEST, OBJECTS, PARTS, ROLES, digest, key_name, program
+from local.backup import (
+    DATABASE,
+    FILES,
+    FORMAT,
+    MANIFEST,
+    OBJECTS,
+    PARTS,
+    ROLES,
+    Manifest,
+    digest,
+    files_of,
+    key_name,
+    program,
+)
 from local.errors import LocalError, explained
-from local.home import HOST, Home
+from local.home import HOST, SECRETS, Home, master_key
 from local.postgres import Postgres
 from local.servers import DATABASE as DATABASE_NAME
 from local.servers import step
@@ -45,7 +58,7 @@ def restore(home: Home, source: Path) -> datetime:
     try:
         _check_home(home.path, source, manifest)
         kept = home.secrets()
-        if manifest["objects"] == OBJECTS and (source / OBJECTS).is_dir():
+        if manifest.objects == OBJECTS and (source / OBJECTS).is_dir():
             with step("files"), explained(home.path):
                 shutil.copytree(source / OBJECTS, Path(os.environ.get("CHASQUI_OBJECTS__URL", str(home.path / OBJECTS))))
         postgres = Postgres(home.path / "postgres")
@@ -64,22 +77,43 @@ def restore(home: Home, source: Path) -> datetime:
         home.folder.release()
 
 
-def checked(source: Path) -> dict[str, Any]:
-    """The manifest of a whole backup that this version can read. Raises `LocalError`."""
+def checked(source: Path) -> Manifest:
+    """The manifest of a whole backup that this version can read; every file is read. Raises `LocalError`."""
     try:
-        manifest: dict[str, Any] = json.loads((source / MANIFEST).read_text())
-    except FileNotFoundError:
+        text = (source / MANIFEST).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         raise LocalError(f"{source} is no backup: it has no {MANIFEST}.") from None
-    if manifest["format"] != FORMAT:
-        raise LocalError(f"{source} was written by version {manifest['version']}: restore it with that one.")
+    try:
+        found = json.loads(text)
+        if isinstance(found, dict) and found.get("format", FORMAT) != FORMAT:
+            raise LocalError(f"{source} was written by version {found.get('version')}: restore it with that one.")
+        manifest = Manifest.model_validate(found)
+    except (ValueError, ValidationError):
+        raise _damaged(MANIFEST, source) from None
     for name in PARTS:
-        if not (source / name).is_file() or digest(source / name) != manifest["sha256"][name]:
-            raise LocalError(f"{name} in {source} is not what was backed up: take another backup.")
+        if not _is_what_it_was(source / name, manifest.sha256.get(name)):
+            raise _damaged(name, source)
+    listed = 0
+    with (source / FILES).open() as lines:
+        for listed, line in enumerate(lines, 1):  # noqa: B007  # told when it is over
+            sha256, _, name = line.rstrip("\n").partition("  ")
+            if not _is_what_it_was(source / name, sha256):
+                raise _damaged(name, source)
+    if not listed == manifest.files == sum(1 for _ in files_of(source)):
+        raise _damaged(OBJECTS, source)
     return manifest
 
 
-def _check_home(home: Path, source: Path, manifest: dict[str, Any]) -> None:
-    secrets = home / "secrets.json"
+def _is_what_it_was(path: Path, sha256: str | None) -> bool:
+    return path.is_file() and digest(path) == sha256
+
+
+def _damaged(name: str, source: Path) -> LocalError:
+    return LocalError(f"{name} in {source} is not what was backed up: take another backup.")
+
+
+def _check_home(home: Path, source: Path, manifest: Manifest) -> None:
+    secrets = home / SECRETS
     if there := [name for name in OF_SERVERS if (home / name).exists()]:
         raise LocalError(f"{home} has data already ({', '.join(there)}): move it away, nothing is overwritten.")
     if not secrets.exists():
@@ -87,8 +121,8 @@ def _check_home(home: Path, source: Path, manifest: dict[str, Any]) -> None:
             f"Put the secrets.json of the platform that was backed up into {home} first: nothing in {source} opens without."
         )
     others = os.environ.get("CHASQUI_SECURITY__OTHER_MASTER_KEYS", "").split(",")
-    keys = [json.loads(secrets.read_text())["master_key"], *(key.strip() for key in others)]
-    if manifest["master_key"] not in map(key_name, keys):
+    keys = [master_key(home), *(key.strip() for key in others)]
+    if manifest.master_key not in map(key_name, keys):
         raise LocalError(f"{secrets} has another master key than the platform that was backed up.")
 
 
@@ -132,10 +166,13 @@ async def _mend(url: str, role_password: str) -> datetime:
 def entry(arguments: Sequence[str] | None = None) -> int:
     """Faults that the user can mend are one sentence."""
     parser = argparse.ArgumentParser(prog="make restore FROM=…", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("source", type=Path, help="the folder that make backup has made")
+    parser.add_argument("source", nargs="?", default="", help="the folder that make backup has made")
     try:
+        source = parser.parse_args(arguments).source
+        if not source:
+            raise LocalError("Name the backup: make restore FROM=backups/…")
         home = Home.from_environment()
-        moment = restore(home, parser.parse_args(arguments).source.absolute())
+        moment = restore(home, Path(source).absolute())
         sys.stdout.write(
             f"Restored into {home.path}. What was due before {moment:%Y-%m-%d %H:%M:%S} UTC is not sent again by itself: see "
             "GET /admin/restored (docs/backup.md).\n"

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from services.gateway.settings import Settings
 from services.gateway.store import tenants as store
-from shared.auth.keys import ApiKey, matches, new_key, parse_key
+from shared.auth.keys import ApiKey, matches, new_key, parse_admin_key, parse_key
 from shared.clock import Clock
 from shared.config import SettingsError, load
 from shared.db.pool import Connection, Pool, open_pool
@@ -62,7 +62,7 @@ class Authenticator:
         key = parse_key(text.strip())
         tenant_id = await self.tenant_of(key) if key is not None else None
         if key is None or tenant_id is None:
-            raise Rejected("auth.invalid", "This API key is not valid.", 401)
+            raise invalid(text.strip())
         request[TENANT_ID], request[CLIENT_ID] = tenant_id, key.key_id
 
     async def tenant_of(self, key: ApiKey) -> TenantId | None:
@@ -114,6 +114,13 @@ class Authenticator:
         while len(self._known) > CACHE_KEYS:
             self._known.popitem(last=False)
         return tenant_id
+
+
+def invalid(text: str) -> Rejected:
+    """The answer to a text that opens no tenant's door."""
+    if parse_admin_key(text) is not None:
+        return Rejected("auth.invalid", "This is an operator's key, which opens /admin only: send the key of a tenant.", 401)
+    return Rejected("auth.invalid", "This API key is not valid.", 401)
 
 
 async def create(connection: Connection, name: str) -> TenantId:

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.scheduler.conclude import End, conclude
 from services.scheduler.domain.gate import LONGEST_GATE, closings
-from services.scheduler.domain.settlement import UNCONFIRMED, settlements, unconfirmed
+from services.scheduler.domain.settlement import settlements, unconfirmed
 from services.scheduler.runs import withdraw_unwanted
 from services.scheduler.store import gates, holds
 from shared.bus import inbox
@@ -56,7 +56,7 @@ async def know_numbers(outbox: Outbox, events: Sequence[NumberConnected], wake: 
 async def settle(outbox: Outbox, outcomes: Sequence[Event], wake: Callable[[], None]) -> None:
     """End, put back or park the holds as the sender tells, give their numbers room, and close the gates it names. Of what is put
     back, that is let go of which its run does not want any more: it was paused or canceled meanwhile. A run does not wait for what
-    stays unknown when the grace time is over; a report that comes later still corrects it."""
+    stays unknown when the grace time is over or an operator has given it up; a report that comes later still corrects it."""
     async with outbox.transaction() as unit:
         settled = await holds.settle(unit.connection, settlements(outcomes))
         if closing := closings(outcomes, settled.put_back):
@@ -67,8 +67,10 @@ async def settle(outbox: Outbox, outcomes: Sequence[Event], wake: Callable[[], N
         if settled.ended:
             await conclude(unit, _ends(outcomes, settled.ended))
         if parked := unconfirmed(outcomes):
-            runs = await holds.runs_of_unsettled(unit.connection, parked)
-            await conclude(unit, [End(run, message, "unknown", UNCONFIRMED) for message, run in runs.items()])
+            runs = await holds.runs_of_unsettled(unit.connection, [*parked])
+            await conclude(
+                unit, [End(runs[message], message, "unknown", code) for message, code in parked.items() if message in runs]
+            )
     wake()
 
 

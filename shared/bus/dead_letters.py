@@ -31,6 +31,7 @@ ID_PREFIX: Final = "dlt"
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,20}(Z|[+-][0-9]{2}:[0-9]{2})")
 _ID: Final = re.compile(r"[a-z]{3}_[0-9a-v]{26}")
 _ENVELOPE: Final[Mapping[str, re.Pattern[str]]] = {"event_id": _ID, "tenant_id": _ID, "message_id": _ID, "occurred_at": _TIME}
+_SUBJECT: Final = re.compile(r"[a-z0-9_]{1,60}(\.[a-z0-9_]{1,60}){1,5}")
 BROKER_GAVE_UP: Final = "delivery.limit"
 """The code of what the broker buried by itself: it was delivered again and again, and nobody ever said how that ended."""
 
@@ -51,6 +52,11 @@ class DeadLetter:
     def letter_id(self) -> str:
         digest = hashlib.sha256(b"\0".join((self.queue.encode(), self.subject.encode(), self.body))).digest()
         return f"{ID_PREFIX}_{base64.b32hexencode(digest).decode().lower()[:26]}"
+
+    @property
+    def shown_subject(self) -> str:
+        """Empty where what it says is no subject: who may publish can write there what he likes."""
+        return self.subject if _SUBJECT.fullmatch(self.subject) else ""
 
     @cached_property
     def events(self) -> Sequence[Event]:
@@ -78,10 +84,17 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
-    """The oldest of a queue's dead letters, in the order they stand, and how many there are in all."""
+    """The oldest of a queue's dead letters, in the order they stand, and how many there are in all. Equal ones are one, in both, as
+    far as they were looked at."""
 
     letters: Sequence[DeadLetter]
     total: int
+
+    @classmethod
+    def among(cls, looked_at: Sequence[DeadLetter], total: int) -> DeadLetters:
+        """`total` counts them as the queue does: each of those that are equal."""
+        letters = {letter.letter_id: letter for letter in looked_at}
+        return cls(list(letters.values()), total - (len(looked_at) - len(letters)))
 
 
 Wanted = Callable[[DeadLetter], bool]

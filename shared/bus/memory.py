@@ -94,7 +94,7 @@ class MemoryBus:
 
     async def dead_letters(self, queue: str) -> DeadLetters:
         dead = self._queue(queue).dead
-        return DeadLetters([grave.letter for grave in islice(dead, LOOKED_AT)], len(dead))
+        return DeadLetters.among([grave.letter for grave in islice(dead, LOOKED_AT)], len(dead))
 
     async def settle_dead_letters(self, queue: str, wanted: Wanted, *, replay: bool) -> int:
         """A replayed one is its publisher's again, as before; when the last one of a batch is settled, that batch is."""

@@ -41,6 +41,8 @@ SWEEP_SECONDS: Final = 1.0
 SWEEP_ROWS: Final = 100
 MAX_PENDING_ROWS: Final = 1_000
 """Rows kept in memory for relaying; beyond it they wait in the table for the sweep."""
+TELL_SECONDS: Final = 1.0
+"""A bus that is away fails every publish: it is told no more often than this, with how many."""
 LAST_PUBLISHES_SECONDS: Final = 6.0
 """At the end, longest wait for confirms that are on their way (a publish gives up after 5)."""
 
@@ -55,6 +57,23 @@ class Unit:
     def emit(self, *events: Event) -> None:
         """Publish these after the commit, if it comes."""
         self.events.extend(events)
+
+
+@dataclass(slots=True)
+class _Failures:
+    """Publishes that failed and were not told yet."""
+
+    batches: int = 0
+    events: int = 0
+    subject: str = ""
+    error: str = ""
+
+    def tell(self) -> None:
+        """The last one as the example of all."""
+        if self.batches:
+            log.warning(
+                "outbox.not_published", batches=self.batches, events=self.events, subject=self.subject, error=self.error
+            )
 
 
 OnTold = Callable[[Sequence[Event]], None]
@@ -79,6 +98,8 @@ class Outbox:
         self._wake = asyncio.Event()
         self._wake_deletes = asyncio.Event()
         self._wake_sweep = asyncio.Event()
+        self._failures = _Failures()
+        self._wake_teller = asyncio.Event()
         metrics.source("outbox", self._read)
 
     async def _read(self) -> Iterable[Reading]:
@@ -127,6 +148,7 @@ class Outbox:
             tasks = [
                 group.create_task(self._sweep(), name=f"{self.name}.sweep"),
                 group.create_task(self._delete_published(), name=f"{self.name}.delete"),
+                group.create_task(self._tell_failures(), name=f"{self.name}.tell"),
             ]
             publishes: set[asyncio.Task[None]] = set()
             stopping = group.create_task(stop.wait(), name=f"{self.name}.stop")
@@ -146,6 +168,7 @@ class Outbox:
                 await asyncio.wait(publishes, timeout=LAST_PUBLISHES_SECONDS)
             for task in (*publishes, *tasks):
                 task.cancel()
+        self._failures.tell()
         try:
             await self._flush_deletes()
         except Exception as error:
@@ -158,13 +181,24 @@ class Outbox:
             await self._bus.publish(batch)
         except BusError as error:
             # The row stays: its lease runs out and a sweep tries again.
-            log.warning("outbox.not_published", subject=batch.subject, events=batch.count, error=type(error).__name__)
+            failures = self._failures
+            failures.batches, failures.events = failures.batches + 1, failures.events + batch.count
+            failures.subject, failures.error = batch.subject, type(error).__name__
+            self._wake_teller.set()
             self._metrics.count(BUS_PUBLISH_FAILURES_TOTAL, "refused" if isinstance(error, Refused) else "uncertain")
             self._held.discard(row_id)
         else:
             self._metrics.count(BUS_PUBLISHED_TOTAL, batch.subject, by=batch.count)
             self._published.append(row_id)
             self._wake_deletes.set()
+
+    async def _tell_failures(self) -> None:
+        while True:
+            await self._wake_teller.wait()
+            self._wake_teller.clear()
+            failures, self._failures = self._failures, _Failures()
+            failures.tell()
+            await asyncio.sleep(TELL_SECONDS)
 
     async def _sweep(self) -> None:
         """Lease what memory has room for. While the table has more, the bus sets the pace: each bulk that it takes makes room."""

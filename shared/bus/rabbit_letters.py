@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ CODE_HEADER: Final = "x-code"
 DIED_HEADER: Final = "x-died-at"
 """When it was buried, in milliseconds since 1970."""
 
+_CODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _DELIVERIES_HEADER: Final = "x-delivery-count"
 _WORN_OUT: Final = 10
 """RabbitMQ 4 drops a quorum queue's message that was given back 20 times, and each look gives back: a letter that was looked at so
@@ -55,13 +57,10 @@ class RabbitLetters:
 
     async def dead(self, queue: str) -> DeadLetters:
         """See `Bus.dead_letters`."""
-        letters = {}
         async with self._letters_in_hand(queue) as (messages, total):
-            for message in messages:
-                letter = await _named(queue, message)
-                letters[letter.letter_id] = letter
+            letters = [await _named(queue, message) for message in messages]
             await self._renew(queue, messages)
-        return DeadLetters(list(letters.values()), total)
+        return DeadLetters.among(letters, total)
 
     async def settle(self, queue: str, wanted: Wanted, *, replay: bool) -> int:
         """See `Bus.settle_dead_letters`."""
@@ -234,10 +233,18 @@ def _letter(queue: str, message: AbstractIncomingMessage) -> DeadLetter:
         queue=queue,
         subject=message.type or "",
         body=message.body,
-        code=code if isinstance(code, str) else BROKER_GAVE_UP,
+        code=code if isinstance(code, str) and _CODE.fullmatch(code) else BROKER_GAVE_UP,
         attempts=attempt if isinstance(attempt, int) else 1,
-        died_at=datetime.fromtimestamp(died / 1000, UTC) if isinstance(died, int) else buried,
+        died_at=_moment(died) if isinstance(died, int) else buried,
     )
+
+
+def _moment(milliseconds: int) -> datetime | None:
+    """None where there is no such time."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _buried_by_broker(deaths: Any) -> datetime | None:

@@ -18,6 +18,8 @@ class Code(StrEnum):
         return code
 
     REQUEST_MALFORMED = "request.malformed", "The request is not valid HTTP."
+    REQUEST_TARGET_TOO_LONG = "request.target_too_long", "The path with its query is too long; `detail` says what fits."
+    REQUEST_HEADERS_TOO_LARGE = "request.headers_too_large", "The headers are too large; `detail` says what fits."
     REQUEST_INVALID = "request.invalid", "Some fields are wrong; `errors` names each."
     REQUEST_INCOMPLETE = "request.incomplete", "The connection broke before the whole body had come."
     REQUEST_TIMED_OUT = "request.timed_out", "The body came too slowly; send it again."

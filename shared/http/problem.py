@@ -21,6 +21,7 @@ MAX_ERRORS: Final = 100
 _RETRYABLE: Final = frozenset({408, 425, 429, 503})
 _PHRASES: Final[Mapping[int, str]] = {
     413: "Content Too Large",
+    414: "URI Too Long",
     422: "Unprocessable Content",
 }  # RFC 9110; Python 3.11 has the old
 

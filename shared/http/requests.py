@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar, get_origin
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.web_protocol import RequestPayloadError
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ValidationError
 from pydantic_core import PydanticCustomError, from_json
 
 from shared.errors import FieldError, Rejected
@@ -26,6 +26,7 @@ IDEMPOTENCY_KEY_PATTERN: Final = "[!-~]{1,255}"
 _IDEMPOTENCY_KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 SANE_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """What may stand in a Host header, so that it can be told again."""
+_NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*")
 _KNOWN_JSON: Final = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 
 
@@ -38,6 +39,16 @@ def _in_range(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 """A time with an offset, turned to UTC. Plain `AwareDatetime` takes 0001-01-01T00:00:00+01:00; a database driver does not."""
+
+
+def _written_out(value: object) -> object:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        raise PydanticCustomError(Code.FIELD_FORMAT.value, "must be a time with its offset, as 2026-12-01T10:00:00+01:00")
+    return value
+
+
+QueryMoment = Annotated[Moment, BeforeValidator(_written_out)]
+"""A moment in a query, where pydantic would take a number for seconds since 1970."""
 
 
 async def read_model(request: web.Request, model: type[M]) -> M:

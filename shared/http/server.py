@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from shared.bus.interface import StopSignal
@@ -34,6 +35,10 @@ _LINGERING_SECONDS: Final = 10.0
 """A refused body is read and thrown away for so long: closing earlier would reset the connection and lose the answer."""
 _BACKLOG: Final = 1024
 _KEPT_BYTES: Final = 2048
+_TARGET_BYTES: Final = 8190
+_HEADER_BYTES: Final = 8192
+"""Name and value. Not the same: only by its limit aiohttp tells which of the two was too long."""
+_HEADERS: Final = 128
 _REQUEST_LINE: Final = re.compile(rb"[!-~]{1,32} (/[!-~]*) HTTP/")
 _FOREVER_SECONDS: Final = 24 * 3600.0
 _CUT_SECONDS: Final = 0.05
@@ -201,6 +206,9 @@ class _Runner(web.AppRunner):
             lingering_time=_LINGERING_SECONDS,
             access_log=None,
             auto_decompress=False,
+            max_line_size=_TARGET_BYTES,
+            max_field_size=_HEADER_BYTES,
+            max_headers=_HEADERS,
         )
 
     async def cut(self) -> None:
@@ -248,19 +256,37 @@ class _Protocol(RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("part of the answer is out")  # closes the connection
-        code = Code.REQUEST_MALFORMED if status < 500 else Code.INTERNAL
+        rejected = _unread(exc) if status < 500 else Rejected(Code.INTERNAL, Code.INTERNAL.sentence, status=status)
         request_id = request_id_of(request)
         if status >= 500:
             log.error("request.failed", request_id=request_id, exc_info=exc)
         lines = _REQUEST_LINE.findall(self._came) if status < 500 else []
         failure = self._failure_at(lines[-1].decode().partition("?")[0]) if lines else problem_response
-        response = failure(Rejected(code, code.sentence, status=status), request_id, None)
+        response = failure(rejected, request_id, None)
         response.headers["Server"] = SERVER
         response.headers["X-Request-Id"] = request_id
         response.force_close()
-        log.info("request.finished", method="other", route="unmatched", status=status, request_id=request_id, code=str(code))
+        log.info(
+            "request.finished",
+            method="other",
+            route="unmatched",
+            status=rejected.status,
+            request_id=request_id,
+            code=str(rejected.code),
+        )
         return response
 
     def log_exception(self, *_args: Any, **given: Any) -> None:
         """An exception that passed every handler of ours; aiohttp's words about it quote the caller."""
         log.error("request.failed", exc_info=given.get("exc_info", True))
+
+
+def _unread(error: BaseException | None) -> Rejected:
+    """What to tell of a request that aiohttp could not read."""
+    if isinstance(error, LineTooLong) and error.args[1] == _TARGET_BYTES:
+        return Rejected(Code.REQUEST_TARGET_TOO_LONG, f"The path with its query is over {_TARGET_BYTES} bytes.", status=414)
+    if isinstance(error, LineTooLong):
+        return Rejected(Code.REQUEST_HEADERS_TOO_LARGE, f"A header is over {_HEADER_BYTES} bytes, name and value.", status=431)
+    if isinstance(error, HttpProcessingError) and error.message.startswith("Too many headers"):
+        return Rejected(Code.REQUEST_HEADERS_TOO_LARGE, f"There are more than {_HEADERS} headers.", status=431)
+    return Rejected(Code.REQUEST_MALFORMED, Code.REQUEST_MALFORMED.sentence, status=400)

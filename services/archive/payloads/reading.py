@@ -11,9 +11,10 @@ from pydantic_core import PydanticCustomError
 from services.archive.domain.entry import Direction
 from services.archive.domain.progress import EntryStatus
 from services.archive.domain.reading import Kind
-from services.archive.payloads.page import PageQuery, QueryMoment
+from services.archive.payloads.page import PageQuery
 from services.archive.payloads.title import PLAIN
 from services.archive.payloads.zone import TimeZone
+from shared.http.requests import QueryMoment
 
 MAX_TITLE_CHARS: Final = 200
 MAX_NAME_CHARS: Final = 200

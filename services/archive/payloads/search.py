@@ -8,7 +8,8 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from services.archive.domain.entry import Direction
-from services.archive.payloads.page import PageQuery, QueryMoment
+from services.archive.payloads.page import PageQuery
+from shared.http.requests import QueryMoment
 
 CONTEXT_LIMIT: Final = 10
 ContentType = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]

@@ -22,13 +22,19 @@ from shared.events.catalogue import (
 )
 
 UNCONFIRMED: Final = "unknown.unconfirmed"
-"""The last word on an unknown outcome where nothing is sent again."""
+DISCARDED: Final = "platform.discarded"
+_LAST_WORDS: Final = (UNCONFIRMED, DISCARDED)
+"""On an unknown outcome where nothing is sent again."""
 _UNCONFIRMED_DETAIL: Final = (
     "The provider may have the message: its answer was lost and no report has come within the grace time. It is not sent again; "
     "a report that comes later still settles it."
 )
 _DETAILS: Final = {
     UNCONFIRMED: _UNCONFIRMED_DETAIL,
+    DISCARDED: (
+        "The platform was restored from a backup that does not know whether the message left, and an operator gave it up. It is "
+        "not sent; a report that comes later still settles it."
+    ),
     "platform.restored": (
         "The platform was restored from a backup that does not know whether the message left. It is not sent before an operator "
         "decides; a report settles it."
@@ -142,7 +148,7 @@ def told(state: State, changes: Iterable[Change]) -> tuple[State, list[Change]]:
         timeline += line_of(name, change.code)
         if change.status is Status.QUEUED:  # told with what became of it, so it is over
             continue
-        if RANKS[change.status] > RANKS[status] or (change.status is status and change.code == UNCONFIRMED):
+        if RANKS[change.status] > RANKS[status] or (change.status is status and change.code in _LAST_WORDS):
             top, status = change, change.status
     if top is not None:
         code, detail, updated_at = top.code, top.detail, max(updated_at, top.at)

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.gateway.tenants import Authenticator
+from services.gateway.tenants import Authenticator, invalid
 from shared.auth.keys import parse_key
 from shared.auth.seal import Sealer, SealError
 from shared.clock import Clock
@@ -68,7 +68,7 @@ class LiveAuthenticator:
             key = parse_key(key_text)
             tenant_id = None if key is None else await self._keys.tenant_of(key)
             if key is None or tenant_id is None:
-                raise Rejected("auth.invalid", "This API key is not valid.", 401)
+                raise invalid(key_text)
             request[TENANT_ID], request[CLIENT_ID] = tenant_id, key.key_id
             return
         opened = self._tickets.open(request.query[TOKEN])

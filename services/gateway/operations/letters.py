@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,10 +12,11 @@ import asyncpg
 
 from services.gateway.store import operators as store
 from shared.bus.dead_letters import DeadLetter, Wanted
-from shared.bus.interface import Bus, UnknownQueue
+from shared.bus.interface import Bus, Uncertain, UnknownQueue
 from shared.db.pool import Pool
 from shared.errors import Rejected
 
+CHECK_SECONDS: Final = 2.0
 _NEVER: Final = datetime.fromtimestamp(0, UTC)
 
 
@@ -63,8 +65,17 @@ class Letters:
             raise _unknown(queue) from None
         return found.letters, found.total
 
+    async def _check(self) -> None:
+        """Looking may take long, and holds up the next operator: a broker that hangs is found before. Raises `BusError`."""
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._bus.check()
+        except TimeoutError:
+            raise Uncertain("the broker does not answer") from None
+
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
+        await self._check()
         async with self._pool.acquire() as connection:
             try:
                 await store.lock_letters(connection)

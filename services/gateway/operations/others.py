@@ -7,7 +7,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
 import structlog
@@ -32,7 +32,12 @@ from shared.unavailable import is_unavailable
 
 log = structlog.get_logger(__name__)
 
-ANSWER_SECONDS: Final = 8.0
+READ_SECONDS: Final = 2.5
+"""For all services together, which are asked at once: who looks does so while something hangs, and is told what."""
+ACT_SECONDS: Final = 8.0
+"""As long again for what they are to do, which is not to be cut short."""
+_CLEAN_UP_SECONDS: Final = 0.2
+"""How much longer their own deadlines may take to end them. Who takes longer still is not waited for."""
 _TRIES: Final = 2
 """Processes of a service that are asked for what any of them can say, one after the other, until one answers."""
 _GATEWAY: Final = "gateway"
@@ -77,29 +82,33 @@ class AllServices:
     async def queues(self) -> Answers[QueueStates]:
         """The broker says the same to all processes of a service: one of each is asked."""
         return await self._each(
-            self.own.queues, lambda service: self._ask(service, "GET", QUEUES_PATH, QueueStates, first=True)
+            self.own.queues, lambda service, until: self._ask(service, "GET", QUEUES_PATH, QueueStates, until, first=True)
         )
 
     async def databases(self) -> Answers[DatabaseState]:
-        return await self._each(self.own.database, lambda service: self._ask(service, "GET", DATABASE_PATH, DatabaseState))
+        return await self._each(
+            self.own.database, lambda service, until: self._ask(service, "GET", DATABASE_PATH, DatabaseState, until)
+        )
 
     async def forget(self, what: Forget) -> Answers[Forgotten]:
         body = what.model_dump_json().encode()
         return await self._each(
-            lambda: self.own.forget(what), lambda service: self._ask(service, "POST", CACHES_PATH, Forgotten, body)
+            lambda: self.own.forget(what),
+            lambda service, until: self._ask(service, "POST", CACHES_PATH, Forgotten, until, body),
+            seconds=ACT_SECONDS,
         )
 
     async def restored(self) -> RestoredState:
         """What waits at the sender since a restore. Raises `ServiceAway`."""
-        return await self._one("GET", RestoredState)
+        return await self._one("GET", RestoredState, READ_SECONDS)
 
     async def decide(self, wish: Decide) -> Decided:
         """What becomes of it. Raises `ServiceAway`."""
-        return await self._one("POST", Decided, wish.model_dump_json().encode())
+        return await self._one("POST", Decided, ACT_SECONDS * _TRIES, wish.model_dump_json().encode())
 
-    async def _one(self, method: str, model: type[M], body: bytes | None = None) -> M:
+    async def _one(self, method: str, model: type[M], seconds: float, body: bytes | None = None) -> M:
         """Of one sender: they say and do the same."""
-        answer = (await self._ask(_SENDER, method, RESTORED_PATH, model, body, first=True))[0]
+        answer = (await self._ask(_SENDER, method, RESTORED_PATH, model, _now() + seconds, body, first=True))[0]
         if isinstance(answer, BaseException):
             raise answer
         return answer
@@ -108,11 +117,19 @@ class AllServices:
         """Their pages for Prometheus."""
         return await self._each(self._metrics.text, self._pages)
 
-    async def _pages(self, service: str) -> Sequence[bytes | BaseException]:
-        return await self._fetch(service, "GET", "/metrics", self._metrics_token)
+    async def _pages(self, service: str, until: float) -> Sequence[bytes | BaseException]:
+        return await self._fetch(service, "GET", "/metrics", self._metrics_token, until)
 
     async def _ask(
-        self, service: str, method: str, path: str, model: type[M], body: bytes | None = None, *, first: bool = False
+        self,
+        service: str,
+        method: str,
+        path: str,
+        model: type[M],
+        until: float,
+        body: bytes | None = None,
+        *,
+        first: bool = False,
     ) -> Sequence[M | BaseException]:
         def read(data: bytes | BaseException) -> M | BaseException:
             if isinstance(data, BaseException):
@@ -122,34 +139,24 @@ class AllServices:
             except ValidationError:
                 return ServiceAway(f"{service} answered something else")
 
-        return [read(data) for data in await self._fetch(service, method, path, self._token, body, first=first)]
+        return [read(data) for data in await self._fetch(service, method, path, self._token, until, body, first=first)]
 
     async def _fetch(
-        self, service: str, method: str, path: str, token: str, body: bytes | None = None, *, first: bool = False
+        self, service: str, method: str, path: str, token: str, until: float, body: bytes | None = None, *, first: bool = False
     ) -> Sequence[bytes | BaseException]:
+        """`until` is a moment of the loop's clock, for all of it."""
         url = URL(self._urls[service].rstrip("/"))
-        addresses = await _addresses(url)
-        if first:
-            return [await self._fetch_any(service, url, addresses[:_TRIES], method, path, token, body)]
-        return await asyncio.gather(
-            *(self._fetch_one(service, url, address, method, path, token, body) for address in addresses),
-            return_exceptions=True,
-        )
+        addresses = await _addresses(url, until)
 
-    async def _fetch_any(
-        self, service: str, url: URL, addresses: Sequence[str], method: str, path: str, token: str, body: bytes | None
-    ) -> bytes | BaseException:
-        """A name stands for a process a while longer than there is one."""
-        away = ServiceAway(f"{service} has no address")
-        for address in addresses:
-            try:
-                return await self._fetch_one(service, url, address, method, path, token, body)
-            except ServiceAway as error:
-                away = error
-        return away
+        async def fetch(address: str, seconds: float) -> bytes:
+            return await self._fetch_one(service, url, address, method, path, token, seconds, body)
+
+        if first:
+            return [await _first_of(fetch, addresses[:_TRIES], until)]
+        return await asyncio.gather(*(fetch(address, until - _now()) for address in addresses), return_exceptions=True)
 
     async def _fetch_one(
-        self, service: str, url: URL, address: str, method: str, path: str, token: str, body: bytes | None
+        self, service: str, url: URL, address: str, method: str, path: str, token: str, seconds: float, body: bytes | None
     ) -> bytes:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None:
@@ -157,14 +164,12 @@ class AllServices:
         if address != url.host:
             headers["Host"] = url.authority
         try:
-            async with self._session.request(
-                method,
-                url.with_host(address) / path.lstrip("/"),
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-            ) as answer:
+            async with (
+                asyncio.timeout(seconds),  # however little is left: aiohttp takes 0 for no bound
+                self._session.request(
+                    method, url.with_host(address) / path.lstrip("/"), data=body, headers=headers, allow_redirects=False
+                ) as answer,
+            ):
                 data = await answer.read()
                 if answer.status != 200:
                     raise ServiceAway(f"{service} answered {answer.status}")
@@ -173,23 +178,60 @@ class AllServices:
             raise ServiceAway(f"{service}: {type(error).__name__}") from None
 
     async def _each(
-        self, own: Callable[[], Awaitable[T]], other: Callable[[str], Awaitable[Sequence[T | BaseException]]]
+        self,
+        own: Callable[[], Awaitable[T]],
+        other: Callable[[str, float], Awaitable[Sequence[T | BaseException]]],
+        *,
+        seconds: float = READ_SECONDS,
     ) -> Answers[T]:
-        async def mine() -> Sequence[T | BaseException]:
-            return [await own()]
+        """Whoever has not answered in time counts as away, this process too: what it asks may hang, and may not let go of it."""
+        until = _now() + seconds
 
-        names = list(dict.fromkeys((_GATEWAY, *self._urls)))
-        heard = await asyncio.gather(*(other(name) if name in self._urls else mine() for name in names), return_exceptions=True)
+        async def ask(name: str) -> Sequence[T | BaseException]:
+            return await other(name, until) if name in self._urls else [await own()]
+
+        asked = {name: asyncio.gather(ask(name), return_exceptions=True) for name in dict.fromkeys((_GATEWAY, *self._urls))}
+        try:
+            await asyncio.wait(asked.values(), timeout=seconds + _CLEAN_UP_SECONDS)
+        finally:
+            late = [answer for answer in asked.values() if not answer.done()]
+            for answer in late:
+                answer.add_done_callback(_unheard)
+                answer.cancel()
         found: dict[str, Sequence[T]] = {}
         unreachable = []
-        for name, answers in zip(names, heard, strict=True):
-            all_of_it = [answers] if isinstance(answers, BaseException) else answers
+        for name, answer in asked.items():
+            heard = ServiceAway(f"{name}: TimeoutError") if answer in late else answer.result()[0]
+            all_of_it = [heard] if isinstance(heard, BaseException) else heard
             if failures := [one for one in all_of_it if isinstance(one, BaseException)]:
                 _note(name, failures)
                 unreachable.append(name)
             if told := [one for one in all_of_it if not isinstance(one, BaseException)]:
                 found[name] = told
         return Answers(found, unreachable)
+
+
+async def _first_of(
+    fetch: Callable[[str, float], Awaitable[bytes]], addresses: Sequence[str], until: float
+) -> bytes | BaseException:
+    """A name stands for a process a while longer than there is one; each has its share of the time that is left."""
+    away = ServiceAway("no address")
+    for tried, address in enumerate(addresses):
+        try:
+            return await fetch(address, (until - _now()) / (len(addresses) - tried))
+        except ServiceAway as error:
+            away = error
+    return away
+
+
+def _unheard(answer: asyncio.Future[Any]) -> None:
+    """It ends when what it waits for lets go of it; nobody asks it how, which the loop would tell."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _note(service: str, failures: Sequence[BaseException]) -> None:
@@ -200,12 +242,12 @@ def _note(service: str, failures: Sequence[BaseException]) -> None:
         log.warning("operations.unreachable", of=service, error=str(failure) or type(failure).__name__)
 
 
-async def _addresses(url: URL) -> Sequence[str]:
+async def _addresses(url: URL, until: float) -> Sequence[str]:
     """Only plain HTTP goes by address: a certificate is for the name. Raises `ServiceAway` where the name stands for nothing."""
     if url.scheme != "http" or url.host is None:
         return [url.host or ""]
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout_at(until):
             found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError) as error:
         raise ServiceAway(f"{url.host}: {type(error).__name__}") from None

@@ -82,7 +82,7 @@ class DeadLetterQuery(Body):
 class DeadLetterView(Model):
     id: str
     queue: str
-    subject: str = Field(description="What kind of events, as `message.released.v1`.")
+    subject: str = Field(description="What kind of events, as `message.released.v1`; empty where it says nothing of the kind.")
     code: str = Field(description="Why it died; `handler.failed`: a fault of ours, `delivery.limit`: the broker gave it up.")
     attempts: int = Field(description="How often it was tried, as far as that was counted.")
     events: int = Field(description="0 where it cannot be read.")
@@ -99,11 +99,12 @@ class DeadLetterDetail(DeadLetterView):
     contents: list[Any] = Field(description="Its events; what is personal in them is left out.")
 
 
-class DeadLetterPage(Model):
+class DeadLetterPage(Unreached):
     data: list[DeadLetterView]
     next_cursor: str | None = None
     total: int = Field(
-        description="In these queues. Of each, 2,000 can be looked at; what stands behind them is reached when those are settled."
+        description="In these queues; letters that are equal byte for byte are one, as in the list. Of each queue 2,000 can be "
+        "looked at; what stands behind them is reached when those are settled."
     )
 
 
@@ -206,7 +207,7 @@ class Worker(Model):
     hit_rate: float | None = Field(None, description="Of its caches; null where it has none.")
 
 
-class Workers(Model):
+class Workers(Unreached):
     active: int
     reserved: int
     scheduled: int

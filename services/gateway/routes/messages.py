@@ -32,6 +32,7 @@ from services.gateway.payloads.messages import (
     TimelineEntry,
     WaitingFor,
 )
+from services.gateway.routes.headers import check_headers
 from services.gateway.store import messages as store
 from services.gateway.store import numbers
 from shared.bus.outbox import Outbox, Unit
@@ -81,7 +82,8 @@ class MessageRoutes:
                 responses={202: Accepted, 409: Problem},
                 body_limit_bytes=BODY_LIMIT,
                 idempotent=True,
-                description="Answered when the message is durable. Follow it with GET /api/messages/{message_id}.",
+                description="Answered when the message is durable. Follow it with GET /api/messages/{message_id}. "
+                "`X-Chasqui-Schedule` and `X-Chasqui-Priority` are refused here (400): they are fields of the body.",
                 request_examples={
                     "now": {"to": "+15551234567", "type": "text", "text": {"body": "Hello from Chasqui"}},
                     "later": {
@@ -147,6 +149,7 @@ class MessageRoutes:
         ]
 
     async def send(self, request: web.Request) -> web.StreamResponse:
+        check_headers(request, self._acceptance)
         data = await read_body(request)
         try:
             body = validate(SendMessage, data)
@@ -175,6 +178,7 @@ class MessageRoutes:
         return await once(self._outbox, request, data, effect)
 
     async def send_batch(self, request: web.Request) -> web.StreamResponse:
+        check_headers(request, self._acceptance)
         data = await read_body(request)
         bodies = _bodies(request, data)
         tenant_id = _tenant(request)

@@ -15,6 +15,8 @@ Settlement = tuple[MessageId, int, str, datetime | None, bool]
 
 UNCONFIRMED: Final = "unknown.unconfirmed"
 """The code under which the sender tells that the grace time is over and nobody has reported."""
+DISCARDED: Final = "platform.discarded"
+"""The code under which it tells that an operator gave up what may have been sent before a restore."""
 DONE: Final = "done"
 DEFERRED: Final = "deferred"
 UNSETTLED: Final = "unsettled"
@@ -41,6 +43,10 @@ def settlements(events: Sequence[Event]) -> list[Settlement]:
     return list(latest.values())
 
 
-def unconfirmed(events: Sequence[Event]) -> list[MessageId]:
-    """Those that nobody will be sent again, though nobody knows whether they arrived."""
-    return [event.message_id for event in events if isinstance(event, MessageUnsettled) and event.code == UNCONFIRMED]
+def unconfirmed(events: Sequence[Event]) -> dict[MessageId, str]:
+    """Those that nobody will be sent again, though nobody knows whether they arrived, each with the code that says why."""
+    return {
+        event.message_id: event.code
+        for event in events
+        if isinstance(event, MessageUnsettled) and event.code in (UNCONFIRMED, DISCARDED)
+    }

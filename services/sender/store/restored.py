@@ -11,7 +11,7 @@ import asyncpg
 
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Retry, Sent, Unknown
-from services.sender.store.attempts import UNCONFIRMED, Head, Settled, head_of, ids_of
+from services.sender.store.attempts import Head, Settled, head_of, ids_of
 from shared.db.pool import Connection, Pool
 from shared.db.queries import Queries
 from shared.events.catalogue import MessageReleased
@@ -28,6 +28,7 @@ COUNT_RESTORED: Final = sql["count_restored"]
 
 RESTORED: Final = "platform.restored"
 RESENT: Final = "platform.resent"
+DISCARDED: Final = "platform.discarded"
 
 
 async def mark(connection: Connection) -> datetime:
@@ -79,7 +80,7 @@ async def discard(
 ) -> list[Settled]:
     """Give up what waits for an operator."""
     rows = await connection.fetch(DISCARD_RESTORED, tenant_id, number_id, message_ids, limit)
-    return [Settled(head_of(row), Unknown(UNCONFIRMED)) for row in rows]
+    return [Settled(head_of(row), Unknown(DISCARDED)) for row in rows]
 
 
 async def settle(connection: Connection, reports: Iterable[tuple[str, str]]) -> list[Settled]:

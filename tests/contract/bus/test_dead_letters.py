@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, FieldValue
 
 from shared.bus import memory, rabbit_letters, routing
 from shared.bus.dead_letters import DeadLetter
@@ -15,7 +16,7 @@ from shared.bus.interface import Bus, Refused, Subscription, UnknownQueue
 from shared.bus.publisher import Publisher
 from shared.bus.rabbit import open_rabbit
 from shared.errors import Permanent, Retry
-from shared.events.codec import Batch
+from shared.events.codec import Batch, encode
 from shared.events.event import Event
 from tests.contract.bus.events import HappenedTwice, OtherHappened, happened, seq
 from tests.contract.bus.harness import Publishing, Recorder, consuming, settled, started, subscription, until
@@ -234,3 +235,32 @@ async def test_a_look_tells_how_many_there_are_each_time(
     async with dying(bus, publishing, range(200)):
         looks = [await bus.dead_letters(DEAD.name) for _ in range(8)]
     assert [(look.total, len(look.letters)) for look in looks] == [(200, 100)] * 8
+
+
+async def test_letters_that_are_equal_are_one_in_the_list_and_in_the_count(bus: Bus, publishing: Publishing) -> None:
+    async with dying(bus, publishing, [1, 1, 2]):
+        [batch, *_] = encode(happened([7]))
+        publishing.batch(Batch(batch.subject, b"not json", 1))
+        publishing.batch(Batch(batch.subject, b"not json", 1))
+        await settled(bus, DEAD, dead=5)
+        look = await bus.dead_letters(DEAD.name)
+        assert (len(look.letters), look.total) == (4, 4), "two events of one number differ in their ids"
+        assert await bus.settle_dead_letters(DEAD.name, lambda letter: letter.body == b"not json", replay=False) == 1
+        await settled(bus, DEAD, dead=3)
+
+
+async def test_what_a_letter_says_of_itself_cannot_break_the_list(rabbit_url: str) -> None:
+    hostile: list[dict[str, FieldValue]] = [
+        {"x-code": "a\r\nb", "x-died-at": 10**17},
+        {"x-code": "c" * 5_000, "x-died-at": -(10**17)},
+    ]
+    async with open_rabbit(rabbit_url) as bus:
+        await bus.declare([DEAD])
+        async with await aio_pika.connect(rabbit_url) as connection:
+            channel = await connection.channel()
+            for number, headers in enumerate(hostile):
+                message = aio_pika.Message(str(number).encode(), type="a\r\nb", headers=headers)
+                await channel.default_exchange.publish(message, routing.dead_queue(DEAD.name))
+        letters = (await bus.dead_letters(DEAD.name)).letters
+    assert {(letter.code, letter.shown_subject, letter.died_at) for letter in letters} == {("delivery.limit", "", None)}
+    assert len(letters) == 2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from shared.bus import inbox
 from shared.bus import outbox as module
@@ -351,3 +353,20 @@ async def test_it_is_forgotten_in_bounded_steps(pool: Pool) -> None:
         await connection.execute("UPDATE inbox SET seen_at = now() - interval '8 days'")
     assert [await inbox.prune(pool, days=7, limit=2) for _ in range(3)] == [True, True, False]
     assert await pool.fetchval("SELECT count(*) FROM inbox") == 0
+
+
+async def test_a_bus_that_is_away_is_a_line_a_second_and_every_event_is_in_one(pool: Pool) -> None:
+    bus = NotedBus()
+    bus.fault = Uncertain("away")
+    outbox = made(pool, bus)
+    began = time.monotonic()
+    with capture_logs() as logs:
+        async with relaying(outbox):
+            for _ in range(300):
+                await emit(outbox, 2)
+            await until(lambda: bus.refused >= 300, "all were tried")
+        seconds = time.monotonic() - began
+    lines = [line for line in logs if line["event"] == "outbox.not_published"]
+    assert (sum(line["batches"] for line in lines), sum(line["events"] for line in lines)) == (bus.refused, 2 * bus.refused)
+    assert {(line["error"], line["subject"]) for line in lines} == {("Uncertain", MessageCanceled.subject())}
+    assert len(lines) <= seconds / module.TELL_SECONDS + 2, "one when it begins, one a second, one at the end"

@@ -38,6 +38,22 @@ async def test_a_message_over_the_limit_of_one_costs_itself_only(kind: str, othe
 
 
 @pytest.mark.parametrize("path", ["/api/messages", "/api/messages/batch"])
+@pytest.mark.parametrize(
+    ("header", "value", "field"),
+    [("X-Chasqui-Schedule", "2030-01-01T00:00:00Z", "scheduled_time"), ("x-chasqui-priority", "high", "priority")],
+)
+async def test_headers_of_the_front_door_are_refused_and_their_fields_named(
+    path: str, header: str, value: str, field: str, gateway: Gateway
+) -> None:
+    tenant = await gateway.new_tenant()
+    await gateway.connect(tenant, "1001")
+    answer = await gateway.call("POST", path, [GOOD] if "batch" in path else GOOD, tenant, **{header: value})
+    assert (answer.status, answer.body["code"]) == (400, "header.misplaced")
+    assert field in answer.body["detail"]
+    assert (await gateway.call("GET", "/api/messages", tenant=tenant)).body["data"] == []
+
+
+@pytest.mark.parametrize("path", ["/api/messages", "/api/messages/batch"])
 async def test_as_many_cards_as_the_provider_takes_fit_into_one_message(path: str, gateway: Gateway) -> None:
     tenant = await gateway.new_tenant()
     await gateway.connect(tenant, "1001")

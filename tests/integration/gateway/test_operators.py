@@ -54,7 +54,13 @@ async def test_only_an_operators_key_opens_operational_paths(gateway: Gateway) -
 
 async def test_an_operators_key_opens_no_tenants_door(gateway: Gateway) -> None:
     await gateway.new_tenant()
-    assert (await asked(gateway, await new_operator(gateway), "GET", "/api/messages")).status == 401
+    key = await new_operator(gateway)
+    for path in ("/api/messages", "/api/events"):
+        answer = await asked(gateway, key, "GET", path)
+        assert answer.status == 401
+        assert "operator's key" in answer.text
+        assert "/admin" in answer.text
+    assert "operator" not in (await asked(gateway, new_key(live=True), "GET", "/api/messages")).text
 
 
 async def test_the_internal_token_is_no_operators_key(gateway: Gateway) -> None:

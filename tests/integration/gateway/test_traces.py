@@ -298,7 +298,10 @@ async def test_a_cursor_of_somebody_elses_making_is_refused(query: str, operator
     assert (await operator.get(f"?{query}", 400))["code"] == "cursor.invalid"
 
 
-@pytest.mark.parametrize("query", ["status=broken", "min_duration_ms=-1", "min_duration_ms=nan", "message_id=", "colour=red"])
+@pytest.mark.parametrize(
+    "query",
+    ["status=broken", "min_duration_ms=-1", "min_duration_ms=nan", "message_id=", "colour=red", "since=-1", "until=1700000000"],
+)
 async def test_a_search_that_makes_no_sense_is_refused(query: str, operator: Operator) -> None:
     assert (await operator.get(f"?{query}", 422))["code"] == "request.invalid"
 

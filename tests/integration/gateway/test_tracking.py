@@ -119,6 +119,17 @@ async def test_when_nobody_reports_the_tenant_is_told_what_that_means(gateway: G
     assert "error" not in await message.shown()
 
 
+async def test_what_an_operator_has_given_up_says_so(gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    await message.tell(message.unsettled(1, "platform.restored"))
+    await message.tell(message.unsettled(900, "platform.discarded"))
+    error = (await message.shown())["error"]
+    assert error["code"] == "platform.discarded"
+    assert "operator" in error["detail"]
+    await message.tell(message.sent(1_000))
+    assert "error" not in await message.shown()
+
+
 async def test_a_message_sent_again_waits_for_it_openly(gateway: Gateway) -> None:
     message = await Told.new(gateway, on_unknown="resend")
     await message.tell(message.unsettled(1), message.deferred(900, "unknown.resent", wait=0))

@@ -134,7 +134,10 @@ async def test_a_route_without_authenticator_does_not_start() -> None:
         (b"GET /large HTTP/9.9\r\nHost: x\r\n\r\n", 400),
         (b"GET /large HTTP/1.1\r\nHost: x\r\nBad Header: s3cr3t\r\n\r\n", 400),
         (b"GET /large HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET /large HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 10_000 + b"\r\n\r\n", 431),
+        (b"GET /large HTTP/1.1\r\nHost: x\r\n" + b"a" * 10_000 + b": x\r\n\r\n", 431),
+        (b"GET /large HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: s3cr3t\r\n" % n for n in range(200)) + b"\r\n", 431),
         (b"s3cr3t\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
     ],
@@ -149,6 +152,22 @@ async def test_what_is_no_request_of_ours_gets_a_problem(
     assert "s3cr3t" not in json.dumps(problem) + log_lines.getvalue()
     (line,) = events(log_lines)
     assert (line["event"], line["status"], line["route"]) == ("request.finished", status, line["route"])
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code", "limit"),
+    [
+        (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\n\r\n", "request.target_too_long", "8190 bytes"),
+        (b"GET / HTTP/1.1\r\nX-A: " + b"a" * 10_000 + b"\r\n\r\n", "request.headers_too_large", "8192 bytes"),
+        (b"GET / HTTP/1.1\r\n" + b"X-A: a\r\n" * 200 + b"\r\n", "request.headers_too_large", "128 headers"),
+    ],
+    ids=["target", "header", "headers"],
+)
+async def test_what_is_too_long_is_told_the_limit(served: Serving, request_bytes: bytes, code: str, limit: str) -> None:
+    _, problem = problem_of(await served.raw(request_bytes))
+
+    assert problem["code"] == code
+    assert limit in problem["detail"]
 
 
 @pytest.mark.parametrize("target", [b"/notes/%ff", b"/notes/%zz", b"/notes/%ed%a0%80", b"/notes/%F0%9F%98%80"])

@@ -93,20 +93,21 @@ async def test_a_message_that_never_settles_is_unknown(outbox: Outbox, pool: Poo
     assert await ended(pool) == ("unknown", "unknown.unconfirmed")
 
 
+@pytest.mark.parametrize("code", ["unknown.unconfirmed", "platform.discarded"])
 @pytest.mark.parametrize(("late", "state"), [("sent", "sent"), ("failed", "failed")])
 async def test_a_run_does_not_wait_for_what_nobody_confirms_and_a_late_report_corrects_it(
-    late: str, state: str, outbox: Outbox, pool: Pool
+    late: str, state: str, code: str, outbox: Outbox, pool: Pool
 ) -> None:
     await held(outbox, pool, accepted(run_id=RUN))
     (event,) = await released(outbox, pool)
     await settle(outbox, outcome("unsettled", event))
     assert await pool.fetchval("SELECT state FROM recipients") == "requested"
-    over = outcome("unsettled", event).model_copy(update={"code": "unknown.unconfirmed"})
+    over = outcome("unsettled", event).model_copy(update={"code": code})
     for _ in "twice":
         await settle(outbox, over)
         row = await pool.fetchrow("SELECT state, code FROM recipients")
         assert row is not None
-        assert tuple(row) == ("unknown", "unknown.unconfirmed")
+        assert tuple(row) == ("unknown", code)
     await settle(outbox, outcome(late, event))
     assert (await ended(pool))[0] == state
     changes = await pool.fetch("SELECT what, sum(amount) AS amount FROM run_changes GROUP BY what")

@@ -141,7 +141,7 @@ async def test_what_is_given_up_is_told_once_and_a_report_still_settles_it(there
     await reconcile.end_grace(there.outbox, 0)
     assert (await metrics.unknown_attempts(there.pool))[0] == 0
     await reconcile.confirm(there.outbox, [confirmed(event, 2)])
-    assert (await outcomes(there))[event.message_id] == [CODE, "unknown.unconfirmed", "sent"]
+    assert (await outcomes(there))[event.message_id] == [CODE, "platform.discarded", "sent"]
 
 
 async def test_many_are_decided_about_a_part_at_a_time(there: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

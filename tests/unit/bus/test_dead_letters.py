@@ -76,6 +76,13 @@ def test_ids_are_read_even_where_the_rest_cannot_be() -> None:
         assert letter("message.received.v1", body).envelope == {}
 
 
+def test_only_what_looks_like_a_subject_is_shown_as_one() -> None:
+    """Anybody who may publish can write there what he likes, and it stands on an operator's terminal."""
+    assert letter("message.received.v1", b"[]").shown_subject == "message.received.v1"
+    for hostile in ("", "a\r\nb", "message.received.v1\r\n", "\x1b[2J.v1", "Ada Lovelace", "a" * 300 + ".v1"):
+        assert letter(hostile, b"[]").shown_subject == ""
+
+
 def test_the_id_tells_letters_apart_and_not_looks() -> None:
     _, dead = received()
     again = letter(dead.subject, dead.body)

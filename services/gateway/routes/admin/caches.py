@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
@@ -62,7 +63,7 @@ class CacheRoutes:
         ]
 
     async def stats(self, _: web.Request) -> web.StreamResponse:
-        pages = await self._services.metrics()
+        pages, redis = await asyncio.gather(self._services.metrics(), self._redis_state())
         caches = cache_reads(Figures(READ, pages.by_service))
         hits, misses = sum(cache.hits for cache in caches), sum(cache.misses for cache in caches)
         return json_response(
@@ -71,7 +72,7 @@ class CacheRoutes:
                 misses=misses,
                 hit_rate=hit_rate(hits, misses),
                 caches=caches,
-                redis=await self._redis_state(),
+                redis=redis,
                 unreachable=list(pages.unreachable),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -103,9 +104,8 @@ class HealthRoutes:
         return json_response(self._pool_health())
 
     async def webhooks(self, _: web.Request) -> web.StreamResponse:
-        pages = await self._services.metrics()
+        pages, is_there = await asyncio.gather(self._services.metrics(), self._is_there())
         figures = Figures(_WEBHOOK_FIGURES, pages.by_service)
-        is_there = await self._is_there()
         received = {outcome: int(count) for outcome, count in figures.by(WEBHOOKS_RECEIVED_TOTAL, "outcome").items()}
         outcomes = figures.by(ATTEMPTS_TOTAL, "outcome")
         breakers = _breakers(figures)
@@ -135,8 +135,7 @@ class HealthRoutes:
         )
 
     async def workers(self, _: web.Request) -> web.StreamResponse:
-        queues = await self._services.queues()
-        pages = await self._services.metrics()
+        queues, pages = await asyncio.gather(self._services.queues(), self._services.metrics())
         sizes = {name: sum(queue.waiting for queue in states[0].data) for name, states in queues.by_service.items()}
         workers = [
             _worker(service, Figures(_WORKER_FIGURES, {service: texts}), len(texts), sizes.get(service, 0))
@@ -151,6 +150,7 @@ class HealthRoutes:
                 processed=sum(worker.processed for worker in workers),
                 queue_size=sum(worker.queue_size for worker in workers),
                 workers=workers,
+                unreachable=sorted({*queues.unreachable, *pages.unreachable}),
             )
         )
 

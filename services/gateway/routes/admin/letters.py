@@ -106,7 +106,8 @@ class LetterRoutes:
         query = read_query(request, DeadLetterQuery)
         before = None if query.cursor is None else _place(query.cursor)
         try:
-            letters, total = await self._letters.newest_first([query.queue] if query.queue else await self._queues())
+            queues, unreachable = ([query.queue], ()) if query.queue else await self._queues()
+            letters, total = await self._letters.newest_first(queues)
         except BusError:
             raise _away() from None
         found = [
@@ -119,15 +120,16 @@ class LetterRoutes:
         now = self._clock.now()
         # Not here: hundreds of batches take a second to decode.
         data = await asyncio.to_thread(lambda: [DeadLetterView(**_facts(letter, now)) for letter in page])
-        return json_response(DeadLetterPage(data=data, next_cursor=more, total=total))
+        return json_response(DeadLetterPage(data=data, next_cursor=more, total=total, unreachable=list(unreachable)))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         try:
-            letter = await self._letters.find(await self._queues(), request.match_info["letter_id"])
+            queues, unreachable = await self._queues()
+            letter = await self._letters.find(queues, request.match_info["letter_id"])
         except BusError:
             raise _away() from None
         if letter is None:
-            raise _unknown()
+            raise _unknown(unreachable)
         return json_response(DeadLetterDetail(**_facts(letter, self._clock.now()), contents=letter.redacted()))
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
@@ -147,9 +149,10 @@ class LetterRoutes:
         letter_id = request.match_info["letter_id"]
         action = f"dead_letter.{'replay' if replay else 'discard'}"
         await note(self._pool, request, action, letter_id)
-        settled = await self._settle(await self._queues(), lambda letter: letter.letter_id == letter_id, replay=replay)
+        queues, unreachable = await self._queues()
+        settled = await self._settle(queues, lambda letter: letter.letter_id == letter_id, replay=replay)
         if not settled:
-            raise _unknown()
+            raise _unknown(unreachable)
         await self._note_done(request, action, letter_id, settled)
         return json_response(Settled(settled=len(settled)))
 
@@ -182,17 +185,20 @@ class LetterRoutes:
         events = [letter.envelope.get("event_id") for letter in settled[:_NAMED]]
         await note(self._pool, request, f"{action}.done", subject, settled=len(settled), first_events=events)
 
-    async def _queues(self) -> Sequence[str]:
-        """Those that have any. Of services that are away they can be asked for by name."""
+    async def _queues(self) -> tuple[Sequence[str], Sequence[str]]:
+        """All that the services have, and the services that did not answer: theirs can be asked for by name. How many letters stand
+        in each is asked later, while nobody else has them in hand. Raises `Rejected` 503 where nobody answered."""
         answers = await self._services.queues()
-        return [state.queue for states in answers.by_service.values() for state in states[0].data if state.dead]
+        if not answers.by_service:
+            raise _away()
+        return [state.queue for states in answers.by_service.values() for state in states[0].data], answers.unreachable
 
 
 def _facts(letter: DeadLetter, now: datetime) -> dict[str, Any]:
     return {
         "id": letter.letter_id,
         "queue": letter.queue,
-        "subject": letter.subject,
+        "subject": letter.shown_subject,
         "code": letter.code,
         "attempts": letter.attempts,
         "events": len(letter.events),
@@ -212,7 +218,15 @@ def _place(cursor: str) -> tuple[int, str]:
     return int(match[1]), match[2]
 
 
-def _unknown() -> Rejected:
+def _unknown(unreachable: Sequence[str]) -> Rejected:
+    """It may be in a queue of a service that did not say which queues it has."""
+    if unreachable:
+        return Rejected(
+            "dead_letter.unreachable",
+            f"It is in no queue of those that answered; {', '.join(unreachable)} did not.",
+            503,
+            retry_after_seconds=2,
+        )
     return Rejected("dead_letter.unknown", "There is no such dead letter.", 404)
 
 

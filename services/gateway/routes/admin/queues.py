@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -67,8 +68,7 @@ class QueueRoutes:
         ]
 
     async def stats(self, _: web.Request) -> web.StreamResponse:
-        states = await self._services.queues()
-        pages = await self._services.metrics()
+        states, pages = await asyncio.gather(self._services.queues(), self._services.metrics())
         figures = Figures(READ, pages.by_service)
         queues = _queues(states, figures)
         completed, failed = sum(queue.completed for queue in queues), sum(queue.failed for queue in queues)
@@ -89,6 +89,8 @@ class QueueRoutes:
         data = await read_body(request)
         body = validate(RestartQueues, data) if data.strip() else RestartQueues()
         answers = await self._services.queues()
+        if not answers.by_service:
+            raise _away()
         known = [state.queue for states in answers.by_service.values() for state in states[0].data]
         unknown = next((name for name in body.queues or () if name not in known), None)
         if unknown is not None and not answers.unreachable:
@@ -99,9 +101,7 @@ class QueueRoutes:
             told = {name: await self._bus.restart(name) for name in wanted}
             hurried = await self._bus.hurry() if body.hurry else 0
         except BusError:
-            raise Rejected(
-                "bus.unavailable", "The broker does not answer now; again is safe.", 503, retry_after_seconds=2
-            ) from None
+            raise _away() from None
         return json_response(
             Restarted(
                 restarted=[name for name, is_told in told.items() if is_told],
@@ -143,6 +143,10 @@ def _tier(priority: Priority, figures: Figures) -> TierWork:
         active=int(figures.most(HOLDS, tier=tier, state="released")),
         oldest_age_seconds=round(max(ages), 3),
     )
+
+
+def _away() -> Rejected:
+    return Rejected("bus.unavailable", "The broker does not answer now; again is safe.", 503, retry_after_seconds=2)
 
 
 def success_rate(completed: float, failed: float) -> float:

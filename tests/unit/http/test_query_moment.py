@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from services.archive.payloads.page import QueryMoment
+from shared.http.requests import QueryMoment
 
 
 @pytest.mark.parametrize("number", ["0", "15558642097", "0.5", "-1", " 1700000000 "])
