@@ -20,11 +20,11 @@ from tests.fault.conftest import Scene, open_scene
 from tests.support.platform import Api, until
 from tests.support.servers import Asking, need
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(200)
 
 PEOPLE: Final = 2_000
-PER_MINUTE: Final = 9_000
-"""Slow enough for all of what happens to it, each after some more have been sent."""
+PER_MINUTE: Final = 3_000
+"""Slow enough for all of what happens to it, each after some more have been sent, on a busy machine too."""
 BLOWS: Final = (*("pause",) * 6, *("scheduler",) * 2, *("sender",) * 2, "gateway", "paused scheduler")
 SENT_BETWEEN: Final = (20, 100)
 GRACE_SECONDS: Final = 10
@@ -117,7 +117,7 @@ async def test_a_campaign_through_pauses_and_kills_reaches_everybody_once(seed: 
         async def completed() -> bool:
             return bool((await insist(api, "GET", campaign))["state"] == "completed")
 
-        await until(completed, f"the campaign to be completed, after {blows}", 60)
+        await until(completed, f"the campaign to be completed, after {blows}", 90)
         rows = await ledger_of(api, campaign)
         progress = (await insist(api, "GET", campaign))["progress"]
     received = await scene.sandbox.ledger()
