@@ -103,9 +103,12 @@ class Recorder:
         try:
             stored = await store.record(self._pool, facts, entries, numbers)
         except asyncpg.CheckViolationError:
-            self._months.clear()  # retention may have taken one away that is remembered here
-            await self.ensure_months(months)
-            stored = await store.record(self._pool, facts, entries, numbers)
+            # Retention has taken one away that had no entries yet; not again before these are in it.
+            self._months.clear()
+            async with self._pool.acquire() as connection, connection.transaction():
+                for month in sorted(months):
+                    await store.ensure_month(connection, month)
+                stored = await store.record(connection, facts, entries, numbers)
         changed.tenants |= tenants
         changed.conversations.update(stored.conversation_ids)
         if stored.stored < len(entries):  # who stored the others may have died before he told anybody

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import asyncpg
+
 from services.archive.domain.doubles import Said, doubles, spans
 from services.archive.imports.frames import Frame
 from services.archive.imports.refusal import Refused
@@ -37,15 +39,34 @@ async def store_block(  # what a block is stored with
 ) -> Added:
     """Store a block. Records that the conversation has are passed over, and count as known. Raises `LeaseLost`, and `Refused` where
     the conversation is not there any more."""
+    months = [datetime.fromisoformat(month) for month in frame.header["months"]]
+    for month in months:  # each time: one that was empty may have been taken away since the last block
+        await record.ensure_month(pool, month)
+    try:
+        return await _store_block(pool, found, lease_id, conversation, doubts_before, frame, ())
+    except asyncpg.CheckViolationError:  # and even since then
+        return await _store_block(pool, found, lease_id, conversation, doubts_before, frame, months)
+
+
+async def _store_block(
+    pool: Pool,
+    found: Import,
+    lease_id: str,
+    conversation: Conversation,
+    doubts_before: int,
+    frame: Frame,
+    months: Sequence[datetime],
+) -> Added:
+    """`months` are made where they are missing, and stay as long as the transaction."""
     header = frame.header
     entries, search, keys, prints, ids = frame.sections
     fingerprints = _cut(prints, header["width"])
     entry_ids = [entry_id.decode() for entry_id in _cut(ids, ENTRY_ID_CHARS)]
     files = {int(index): KeptFile(*kept) for index, kept in header["files"].items()}
-    for month in header["months"]:  # each time: one that was empty may have been taken away since the last block
-        await record.ensure_month(pool, datetime.fromisoformat(month))
     async with pool.acquire() as connection, connection.transaction():
         await store.bear_long(connection)
+        for month in months:
+            await record.ensure_month(connection, month)
         await store.hold_conversation(connection, conversation.number)
         if not await store.keep_conversation(connection, conversation.number):
             raise Refused("conversation.unknown", "The conversation is not there any more.")

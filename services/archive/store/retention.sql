@@ -46,8 +46,9 @@ VALUES ($1, ($2::timestamptz AT TIME ZONE 'UTC')::date, $3, $2)
 ON CONFLICT (tenant_no, day) DO UPDATE SET entries = known.entries + excluded.entries, last_at = excluded.last_at
 
 -- name: drop_empty_month
--- Takes a moment; takes away one month without entries that ended before; gives its first day. Locks entries, or fails after 200 ms.
-SELECT drop_empty_month($1)
+-- Takes a moment; drops one month without entries that ended before, and gives its first day. Nothing where there is none, and while
+-- another replica is about it: one would meet what the other has just dropped.
+SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('archive.drop_empty_month', 0)) THEN drop_empty_month($1) END
 
 -- name: forget_empty_conversations
 -- Takes a limit; deletes so many conversations that have had no entry for a day since they were made, with who spoke in them. One

@@ -17,11 +17,13 @@ from services.archive.imports.blocks import store_block
 from services.archive.imports.frames import Frame
 from services.archive.imports.refusal import Refused
 from services.archive.record import Recorder
+from services.archive.retain import Retention
 from services.archive.store import blocks, erasing, read, retention
 from services.archive.store import record as store
 from services.archive.store.marking import mark_read
 from services.archive.store.removal import remove
 from services.archive.tenants import Tenants
+from shared.clock import SystemClock
 from shared.db.pool import Connection, Pool
 from shared.erasure.person import Person
 from shared.erasure.steps import Asking
@@ -252,3 +254,21 @@ async def test_two_who_erase_the_same_person_erase_each_thing_once(pool: Pool, r
     assert {place: count for place, count in total.items() if count} == {"entries": 120, "speakers": 7, "spoken": 60}
     assert await pool.fetchval("SELECT count(*) FROM entries") == 0
     assert await pool.fetchval("SELECT sum(entry_count) FROM conversations") == 0
+
+
+async def test_a_month_that_retention_takes_away_at_once_is_there_for_its_entry(pool: Pool) -> None:
+    ended = asyncio.Event()
+    clock = SystemClock()
+
+    async def tidy() -> None:
+        while not ended.is_set():
+            await Retention(pool, clock, Changes(), months=0).tidy()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):  # replicas
+            group.create_task(tidy())
+        for months_ago in range(1, 40):
+            seconds = -months_ago * 31 * 86_400
+            await Recorder(pool, Tenants(pool)).record([received(f"wamid.{months_ago}", seconds=seconds)])
+        ended.set()
+    assert await pool.fetchval("SELECT count(*) FROM entries") == 39
