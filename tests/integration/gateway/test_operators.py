@@ -165,7 +165,7 @@ async def test_a_number_an_operator_paused_stays_so_until_an_operator_resumes_it
     assert (changed.status, changed.body["status"]) == (200, "paused")
     resumed = await asked(gateway, key, "POST", f"/admin/numbers/{number_id}/resume")
     assert (resumed.status, resumed.body["status"]) == (200, "active")
-    told = [event.paused for event in await gateway.told() if event.subject() == "number.connected.v1"]  # type: ignore[attr-defined]
+    told = [event.paused for event in await gateway.told() if event.subject() == "number.connected.v1"]  # type: ignore[attr-defined]  # of that subject all have it
     assert told == ["operator.paused", "operator.paused", None]
     unknown = await asked(gateway, key, "POST", "/admin/numbers/num_06a8b2c4d0e1f2g3h4i5j6k7l8/pause")
     assert unknown.status == 404

@@ -53,7 +53,7 @@ def work(tracing: Tracing, how_much: int = 1) -> None:
 
 async def test_spans_reach_the_collector_at_the_latest_on_close() -> None:
     async with collecting() as collector:
-        settings = TelemetrySettings(otlp_endpoint=f"{collector.url}/", otlp_headers="x-key=of%20mine")  # type: ignore[arg-type]
+        settings = TelemetrySettings(otlp_endpoint=f"{collector.url}/", otlp_headers="x-key=of%20mine")  # type: ignore[arg-type]  # as from the environment
         tracing = Tracing("sender", settings)
         work(tracing)
         await asyncio.to_thread(tracing.close)
