@@ -152,7 +152,7 @@ async def test_a_word_is_looked_up_by_index(pool: Pool) -> None:
         for query, arguments, index in (
             (lexicon.FREQUENCIES, (["7:car"],), "lexicon_pkey"),
             (lexicon.COMPLETIONS, ("7:ca", "7:cb", 20), "lexicon_pkey"),
-            (lexicon.NEAR_LEXEMES, (["7:parcel"],), "lexicon_near"),
+            (lexicon.NEAR_LEXEMES, (["7:parcel"],), "lexicon_near_words"),
             (lexicon.COUNT_TERMS, (1, 2, 20), "search_rows_by_transaction"),
         ):
             plan = "\n".join(row[0] for row in await connection.fetch("EXPLAIN " + query, *arguments))
