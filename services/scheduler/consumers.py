@@ -35,12 +35,12 @@ _POLICY: Final = RetryPolicy(schedule_seconds=(1, 5, 30, 120, 300))
 # A cancellation that overtook its message: it is answered for as long as it is young (hold.CANCEL_PATIENCE).
 _CANCEL_POLICY: Final = RetryPolicy(schedule_seconds=(1,) * 30)
 
-HOLD: Final = Subscription(hold.SUBSCRIPTION, (MessageAccepted,), _POLICY, concurrency=2)
+# One handler each for what comes by thousands: while it works the next batch gathers, and a larger batch is the cheaper one.
+HOLD: Final = Subscription(hold.SUBSCRIPTION, (MessageAccepted,), _POLICY)
 SETTLE: Final = Subscription(
     "scheduler.settle",
     (MessageSent, MessageFailed, MessageDeferred, MessageUnsettled),
     _POLICY,
-    concurrency=2,
     max_events=1_024,
 )
 CANCEL: Final = Subscription("scheduler.cancel", (MessageCancelRequested,), _CANCEL_POLICY)

@@ -19,6 +19,9 @@ RELEASE_SECONDS: Final = 0.05
 """Longest wait before a due message is seen; acceptance and freed room wake the release at once."""
 GATHER_SECONDS: Final = 0.01
 """Between two rounds that found something, so that room which comes free one by one is used in batches."""
+BUSY: Final = 64
+BUSY_GATHER_SECONDS: Final = 0.03
+"""After a round of so many: a round's price hardly depends on what it finds, and what it costs is missing for sending."""
 PLAN_SECONDS: Final = 1.0
 """Schedules are opened ahead of their time, so this is late only for one that was just made, and that wakes the planner."""
 SCHEDULE_RUN_DAYS: Final = 90
@@ -53,8 +56,8 @@ def release_job(outbox: Outbox, tracing: Tracing, metrics: Metrics, clock: Clock
     async def release_a_round() -> bool:
         found = await release.release_due(outbox, tracing, metrics)
         if found:
-            await clock.sleep(GATHER_SECONDS)
-        return found
+            await clock.sleep(GATHER_SECONDS if found < BUSY else BUSY_GATHER_SECONDS)
+        return found > 0
 
     return Every("scheduler.release", RELEASE_SECONDS, release_a_round)
 

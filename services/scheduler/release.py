@@ -30,8 +30,8 @@ REPORTS_END_DAYS: Final = 8
 EXPIRED: Final = "message.expired"
 
 
-async def release_due(outbox: Outbox, tracing: Tracing | None = None, metrics: Metrics | None = None) -> bool:
-    """Release one round, and set aside what has an obstacle; True where there was something, so another round may find more."""
+async def release_due(outbox: Outbox, tracing: Tracing | None = None, metrics: Metrics | None = None) -> int:
+    """Release one round, and set aside what has an obstacle; returns how many: where there were some, another round may find more."""
     began = time.time()
     async with outbox.transaction() as unit:
         claimed = await holds.claim_due(
@@ -45,7 +45,7 @@ async def release_due(outbox: Outbox, tracing: Tracing | None = None, metrics: M
             await set_aside(unit, claimed.stopped)
     if metrics is not None:
         note_lateness(metrics, claimed.released)
-    return bool(claimed.released or claimed.stopped)
+    return len(claimed.released) + len(claimed.stopped)
 
 
 def _traced(event: MessageReleased, tracing: Tracing | None, began: float) -> MessageReleased:
