@@ -20,6 +20,8 @@ Check = Callable[[], Awaitable[None]]
 
 CHECK_SECONDS: Final = 2.0
 
+_Answer = Literal["ok", "failed", "timeout"]
+
 
 class Liveness(BaseModel):
     status: Literal["ok"] = "ok"
@@ -27,7 +29,7 @@ class Liveness(BaseModel):
 
 class Readiness(BaseModel):
     status: Literal["ready", "starting", "draining", "unready"]
-    checks: dict[str, Literal["ok", "failed", "timeout"]] = Field(default={}, description="Each dependency by name.")
+    checks: dict[str, _Answer] = Field(default={}, description="Each dependency by name.")
 
 
 class Health:
@@ -35,7 +37,7 @@ class Health:
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self.phase: Literal["starting", "ready", "draining"] = "starting"
-        self._checks = checks
+        self._dependencies = {name: _Dependency(name, check) for name, check in checks.items()}
 
     def routes(self) -> list[Route]:
         return [
@@ -68,20 +70,51 @@ class Health:
     async def _ready(self, _request: web.Request) -> web.StreamResponse:
         if self.phase != "ready":
             return json_response(Readiness(status=self.phase), status=503)
-        results = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
-        checks = dict(zip(self._checks, results, strict=True))
+        results = await asyncio.gather(*(dependency.ask() for dependency in self._dependencies.values()))
+        checks = dict(zip(self._dependencies, results, strict=True))
         is_ready = all(result == "ok" for result in results)
         return json_response(
             Readiness(status="ready" if is_ready else "unready", checks=checks), status=200 if is_ready else 503
         )
 
-    async def _ask(self, name: str, check: Check) -> Literal["ok", "failed", "timeout"]:
+    def close(self) -> None:
+        """Let go of questions that are still out; their connections end them."""
+        for dependency in self._dependencies.values():
+            dependency.close()
+
+
+class _Dependency:
+    """Asked one question at a time: who comes meanwhile hears the answer to the same one.
+
+    When its time is up nobody waits for the question to end either, because ending it may take as long again: asyncpg asks a
+    server that hangs to cancel the statement, and waits for that.
+    """
+
+    def __init__(self, name: str, check: Check) -> None:
+        self._name = name
+        self._check = check
+        self._asking: asyncio.Task[_Answer] | None = None
+
+    async def ask(self) -> _Answer:
+        asking = self._asking
+        if asking is None or asking.done():
+            asking = self._asking = asyncio.create_task(self._answer(), name=f"readiness.{self._name}")
+        await asyncio.wait((asking,), timeout=CHECK_SECONDS)
+        if not asking.done():
+            asking.cancel()
+            return "timeout"
+        return "timeout" if asking.cancelled() else asking.result()
+
+    def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _answer(self) -> _Answer:
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await check()
+            await self._check()
         except TimeoutError:
             return "timeout"
         except Exception as error:  # whatever it is, the answer is that it is not ready
-            log.warning("readiness.failed", check=name, exc_info=error)
+            log.warning("readiness.failed", check=self._name, exc_info=error)
             return "failed"
         return "ok"

@@ -160,6 +160,7 @@ class HttpServer:
 
     async def close(self) -> None:
         """Close the port and cut every connection. Twice is safe; after `run` there is nothing left to do."""
+        self._health.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cut()

@@ -128,7 +128,7 @@ async def test_without_the_database_the_gateway_stays_in_service_for_webhooks(sc
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5), trust_env=False) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20), trust_env=False) as session:
 
             async def told(name: str) -> tuple[int, str]:
                 async with session.get(f"http://127.0.0.1:{ports[name]}/ready") as answer:

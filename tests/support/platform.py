@@ -28,8 +28,9 @@ _NOBODY_OUTSIDE: Final = {"CHASQUI_GATEWAY__PROVIDER_ORIGINS": "http://127.0.0.1
 FINAL_STATUSES: Final = frozenset({"read", "delivered", "sent", "failed", "canceled", "expired"})
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
-    """Wait for a condition (sync or async) to be true and return its value; fails with `what` when time is up."""
+async def until(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = 20.0) -> Any:
+    """Wait for a condition (sync or async) to be true and return its value; fails with `what`, or what it tells by then, when time
+    is up."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -38,7 +39,7 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) 
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+            raise AssertionError(f"not within {seconds:.0f} s: {what if isinstance(what, str) else what()}")
         await asyncio.sleep(0.05)
 
 
@@ -189,12 +190,15 @@ class Api:
         return found
 
     async def until_status(self, message_id: str, *statuses: str, seconds: float = 20.0) -> dict[str, Any]:
-        async def reached() -> dict[str, Any] | None:
-            message = await self.message(message_id)
-            return message if message["status"] in statuses else None
+        message: dict[str, Any] = {}
 
-        found: dict[str, Any] = await until(reached, f"{message_id} to be {statuses}", seconds)
-        return found
+        async def reached() -> bool:
+            nonlocal message
+            message = await self.message(message_id)
+            return message["status"] in statuses
+
+        await until(reached, lambda: f"{message_id} to be {statuses}; its timeline is {message['timeline']}", seconds)
+        return message
 
     async def all_messages(self, oldest: str = "") -> list[dict[str, Any]]:
         """The newest first, down to the one with the id `oldest`."""

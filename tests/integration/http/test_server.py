@@ -8,6 +8,7 @@ import io
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -323,6 +324,29 @@ async def test_ready_names_what_does_not_answer(client: aiohttp.ClientSession) -
         failing = False
         async with client.get(f"{running.url}/ready") as answer:
             assert (answer.status, (await answer.json())["status"]) == (200, "ready")
+
+
+async def test_ready_answers_although_a_check_neither_ends_nor_lets_itself_be_cancelled(client: aiohttp.ClientSession) -> None:
+    asked = 0
+    over = asyncio.Event()
+
+    async def database() -> None:
+        nonlocal asked
+        asked += 1
+        while not over.is_set():
+            with suppress(asyncio.CancelledError):
+                await over.wait()
+
+    async with serving(readiness={"database": database}) as running:
+        try:
+            for _ in range(2):
+                async with client.get(f"{running.url}/ready", timeout=aiohttp.ClientTimeout(total=20)) as answer:
+                    assert (answer.status, await answer.json()) == (503, {"status": "unready", "checks": {"database": "timeout"}})
+            assert asked == 1, "one question at a time"
+        finally:
+            over.set()
+        async with client.get(f"{running.url}/ready") as answer:
+            assert answer.status == 200
 
 
 def test_routes_tell_their_template_and_parameters() -> None:
