@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
@@ -47,16 +47,23 @@ class _BlockingEnding(_Ending, BlockingConnectionPool):
     """The same, where callers wait for a connection."""
 
 
+SOON_SECONDS: Final = 0.2
+PATIENT_SECONDS: Final = 2.0
+"""For whoever has no other way than Redis: a machine that is short of breath is not one that is away."""
+_CONNECT_SECONDS: Final = 0.5
+
+
 @asynccontextmanager
-async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
-    """Connects when it is asked something, not now. It answers or fails soon, and never retries: whoever asks has another way."""
+async def open_redis(settings: RedisSettings, *, seconds: float = SOON_SECONDS) -> AsyncIterator[Redis]:
+    """Connects when it is asked something, not now. It answers within `seconds` or fails, and never retries: whoever asks has another
+    way, or should be told."""
     pool = _BlockingEnding.from_url(
         settings.url,
-        socket_timeout=0.2,
-        socket_connect_timeout=0.5,
+        socket_timeout=seconds,
+        socket_connect_timeout=max(seconds, _CONNECT_SECONDS),
         retry=Retry(NoBackoff(), 0),
         max_connections=20,
-        timeout=0.5,
+        timeout=max(seconds, _CONNECT_SECONDS),
     )
     async with _open(pool) as redis:
         yield redis
@@ -67,8 +74,8 @@ async def open_waiting_redis(settings: RedisSettings, seconds: float) -> AsyncIt
     """As `open_redis`, for questions that wait up to `seconds` for something new."""
     pool = _Ending.from_url(
         settings.url,
-        socket_timeout=seconds + 2.0,
-        socket_connect_timeout=0.5,
+        socket_timeout=seconds + PATIENT_SECONDS,
+        socket_connect_timeout=PATIENT_SECONDS,
         retry=Retry(NoBackoff(), 0),
         max_connections=4,
     )

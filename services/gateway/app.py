@@ -88,7 +88,7 @@ from shared.http.scraping import scraper
 from shared.http.server import HttpServer
 from shared.limits.redis import RedisLimiter
 from shared.objects.store import open_objects
-from shared.redis import open_redis, open_waiting_redis
+from shared.redis import PATIENT_SECONDS, open_redis, open_waiting_redis
 from shared.run import Component
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
@@ -138,7 +138,7 @@ async def build(  # noqa: PLR0915  # wiring: a line for each part
     limiter = RedisLimiter(redis, clock, local_share=None)
     rate = InboundRate(limiter, kept[INBOUND], settings.gateway.inbound_per_minute)
     updates = Updates(Watch(clock))
-    streams = Streams(redis)
+    streams = Streams(await stack.enter_async_context(open_redis(settings.redis, seconds=PATIENT_SECONDS)))
     waiting_redis = await stack.enter_async_context(open_waiting_redis(settings.redis, BLOCK_SECONDS))
     hub = Hub(waiting_redis, streams, pool, clock)
     tickets = Tickets(sealer, clock)

@@ -251,6 +251,14 @@ async def test_without_redis_it_is_refused_for_the_moment(database: Database) ->
         assert int(answer.headers["Retry-After"]) >= 1
 
 
+async def test_a_redis_that_is_short_of_breath_is_waited_for(live: Gateway, tenant: Tenant, teller: Teller, redis: Redis) -> None:
+    await redis.execute_command("CLIENT", "PAUSE", 700, "ALL")
+    async with following(live, tenant) as events:
+        await events.ready()
+        await teller.tell("a")
+        assert names(await events.some(1)) == ["a"]
+
+
 async def test_when_redis_goes_the_streams_end_and_can_be_taken_up(
     live: Gateway, tenant: Tenant, teller: Teller, redis: Redis
 ) -> None:
