@@ -55,8 +55,8 @@ _CONNECT_SECONDS: Final = 0.5
 
 @asynccontextmanager
 async def open_redis(settings: RedisSettings, *, seconds: float = SOON_SECONDS) -> AsyncIterator[Redis]:
-    """Connects when it is asked something, not now. It answers within `seconds` or fails, and never retries: whoever asks has another
-    way, or should be told."""
+    """Connects when it is asked something, not now. It answers within `seconds` or fails, and never retries: whoever asks has
+    another way, or should be told."""
     pool = _BlockingEnding.from_url(
         settings.url,
         socket_timeout=seconds,

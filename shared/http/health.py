@@ -98,7 +98,9 @@ class _Dependency:
     async def ask(self) -> _Answer:
         asking = self._asking
         if asking is None or asking.done():
-            asking = self._asking = asyncio.create_task(self._answer(), name=f"readiness.{self._name}")
+            # A group would wait for its end, and so would the shutdown.
+            asking = asyncio.create_task(self._answer(), name=f"readiness.{self._name}")  # noqa: TID251
+            self._asking = asking
         await asyncio.wait((asking,), timeout=CHECK_SECONDS)
         if not asking.done():
             asking.cancel()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, TypeVar, get_origin
+from typing import Annotated, Any, Final, TypeVar, cast, get_origin
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.web_protocol import RequestPayloadError
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ValidationError
-from pydantic_core import PydanticCustomError, from_json
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError, PydanticKnownError, from_json
 
 from shared.errors import FieldError, Rejected
 from shared.http.codes import Code
@@ -37,18 +37,24 @@ def _in_range(moment: datetime) -> datetime:
         raise PydanticCustomError(Code.FIELD_OUT_OF_RANGE.value, "is outside the years 1 to 9999 in UTC") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
-"""A time with an offset, turned to UTC. Plain `AwareDatetime` takes 0001-01-01T00:00:00+01:00; a database driver does not."""
+_OFFSET_TIME: Final = TypeAdapter(AwareDatetime)
 
 
 def _written_out(value: object) -> object:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if not isinstance(value, str):
+        return value
+    if _NUMBER.fullmatch(value):
         raise PydanticCustomError(Code.FIELD_FORMAT.value, "must be a time with its offset, as 2026-12-01T10:00:00+01:00")
-    return value
+    try:
+        return _OFFSET_TIME.validate_python(value)
+    except ValidationError as error:
+        (fault,) = error.errors(include_url=False)
+        raise PydanticKnownError(cast("Any", fault["type"]), fault.get("ctx")) from None
 
 
-QueryMoment = Annotated[Moment, BeforeValidator(_written_out)]
-"""A moment in a query, where pydantic would take a number for seconds since 1970."""
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_range)]
+"""A time with an offset, written out and turned to UTC. pydantic alone would take "1700000000" for seconds since 1970, and
+0001-01-01T00:00:00+01:00, which a database driver does not."""
 
 
 async def read_model(request: web.Request, model: type[M]) -> M:

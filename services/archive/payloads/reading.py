@@ -14,7 +14,7 @@ from services.archive.domain.reading import Kind
 from services.archive.payloads.page import PageQuery
 from services.archive.payloads.title import PLAIN
 from services.archive.payloads.zone import TimeZone
-from shared.http.requests import QueryMoment
+from shared.http.requests import Moment
 
 MAX_TITLE_CHARS: Final = 200
 MAX_NAME_CHARS: Final = 200
@@ -38,7 +38,7 @@ class EntriesQuery(PageQuery):
     """Which entries of a conversation. Of `cursor`, `at`, `around`, `before` and `after` at most one."""
 
     order: Literal["newest", "oldest"] = Field("newest", description="What the page begins with.")
-    at: QueryMoment | None = Field(
+    at: Moment | None = Field(
         None,
         description="Jump to a moment: with `order=oldest` the page begins with the first entry from then on, with `newest` "
         "with the last one until then.",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from services.archive.domain.entry import Direction
 from services.archive.payloads.page import PageQuery
-from shared.http.requests import QueryMoment
+from shared.http.requests import Moment
 
 CONTEXT_LIMIT: Final = 10
 ContentType = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
@@ -40,8 +40,8 @@ class SearchQuery(PageQuery):
         None, description="Only entries that a file came with, whether it was kept or not; `false`: only others."
     )
     label: str | None = Field(None, min_length=1, max_length=60, description="Only entries with this label.")
-    from_: QueryMoment | None = Field(None, alias="from", description="Only entries of this moment and later.")
-    to: QueryMoment | None = Field(None, description="Only entries of before this moment.")
+    from_: Moment | None = Field(None, alias="from", description="Only entries of this moment and later.")
+    to: Moment | None = Field(None, description="Only entries of before this moment.")
     order: Literal["newest", "relevance"] = Field(
         "newest",
         description="`relevance` ranks the newest 250 entries that were found, by how often and how close together they say the "

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from services.gateway.payloads.pages import PageQuery
 from shared.http.bodies import Body
-from shared.http.requests import QueryMoment
+from shared.http.requests import Moment
 from shared.personal import Model
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -29,8 +29,8 @@ class TraceSearch(PageQuery):
     min_duration_ms: float | None = Field(
         None, ge=0, le=1e9, allow_inf_nan=False, description="Only traces with a span that took so long."
     )
-    since: QueryMoment | None = Field(None, description="Only traces that began at this moment or later.")
-    until: QueryMoment | None = Field(None, description="Only traces that began at this moment or before.")
+    since: Moment | None = Field(None, description="Only traces that began at this moment or later.")
+    until: Moment | None = Field(None, description="Only traces that began at this moment or before.")
     batches: bool = Field(
         True,
         description="false leaves out traces of batches that did not fail: what was done for many messages at once has a trace of "

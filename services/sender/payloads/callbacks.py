@@ -21,7 +21,7 @@ from services.sender.domain.callback import (
 from shared.events.values import UPDATE_TYPES
 from shared.http.bodies import Body
 from shared.http.codes import Code
-from shared.http.requests import Moment, QueryMoment
+from shared.http.requests import Moment
 from shared.personal import Model, Personal
 
 CALLBACKS_OF_A_TENANT: Final = 20
@@ -245,8 +245,8 @@ class DeliveryPage(Model):
 class DeliveryQuery(Body):
     state: DeliveryState | None = None
     type: UpdateType | None = Field(None, description="A whole type, no pattern.")
-    since: QueryMoment | None = Field(None, description="Told at this moment or later.")
-    until: QueryMoment | None = Field(None, description="Told before this moment.")
+    since: Moment | None = Field(None, description="Told at this moment or later.")
+    until: Moment | None = Field(None, description="Told before this moment.")
     limit: int = Field(50, ge=1, le=500)
     cursor: str | None = Field(None, max_length=200, description="From `next_cursor` of the page before.")
 
