@@ -62,7 +62,8 @@ class Calls:
         self._lines: Lines[Job] = Lines(per_number=per_number, in_all=concurrency)
         self._idle: list[asyncio.Future[Job]] = []
         self._held: set[AttemptId] = set()
-        self._in_call: dict[AttemptId, Job] = {}
+        self._in_call: dict[int, Job] = {}
+        """By worker."""
         self._freed = asyncio.Event()
         self._changed = asyncio.Event()
         self._some_wait = asyncio.Event()
@@ -120,7 +121,7 @@ class Calls:
                 group.create_task(self._hand_out(), name="sender.hand_out"),
                 group.create_task(self._ask_for_slots(), name="sender.slots"),
             ]
-            tasks += [group.create_task(self._work(), name=f"sender.call.{n}") for n in range(self._concurrency)]
+            tasks += [group.create_task(self._work(n), name=f"sender.call.{n}") for n in range(self._concurrency)]
             tasks += [group.create_task(self._recorder.run(), name=f"sender.record.{n}") for n in range(RECORDERS)]
             self.is_open = True
             await stop.wait()
@@ -175,7 +176,7 @@ class Calls:
                 self._changed.set()
             await self._clock.sleep(ASK_SECONDS)
 
-    async def _work(self) -> None:
+    async def _work(self, worker: int) -> None:
         loop = asyncio.get_running_loop()
         while True:
             job = self._lines.take(loop.time())
@@ -184,11 +185,11 @@ class Calls:
                 self._idle.append(idle)
                 self._changed.set()
                 job = await idle
-            self._in_call[job.attempt] = job
+            self._in_call[worker] = job
             try:
                 ended = await self._caller.call(job)
             finally:
-                del self._in_call[job.attempt]
+                del self._in_call[worker]
                 self._lines.done(job.number.limits.line)
             self._recorder.put(ended)
 

@@ -6,7 +6,7 @@ import random
 from datetime import datetime, timedelta
 
 from services.sender.clearance import PAUSED_SECONDS, Obstacle, gate_of
-from services.sender.domain.outcome import Outcome, PauseNumber, PauseTemplate, Retry, Scope
+from services.sender.domain.outcome import Outcome, PauseNumber, PauseTemplate, Retry, Scope, Sent
 from services.sender.domain.retry import RetryBudget, RetryPolicy, give_up, wait_seconds
 from services.sender.numbers import Number, Numbers, template_of
 from services.sender.recorder import Ended
@@ -34,9 +34,11 @@ class Conclusions:
 
     async def conclude(self, event: MessageReleased, number: Number, head: Head, outcome: Outcome) -> Ended:
         """The call ended so. Waits for the limiter only where the provider refused the pair."""
-        now = self._clock.now()
         if event.attempt == 1:
             self._budget.first(event.tier, self._clock.monotonic())
+        if isinstance(outcome, Sent):
+            return Ended(Settled(head, outcome), number)
+        now = self._clock.now()
         match outcome:
             case Retry():
                 return Ended(await self._retry(event, number, head, outcome, now), number)

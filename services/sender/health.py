@@ -41,6 +41,8 @@ class Health:
 
     def wait(self, number: Number) -> float:
         """Seconds until a call may be tried; 0 where nothing is known against it."""
+        if self._breakers.are_closed(number.breakers):
+            return 0.0
         wait = max(self._breakers.wait(key) for key in number.breakers)
         return max(wait, PROBE_SECONDS) if wait and self.is_probing(number) else wait
 
@@ -50,7 +52,7 @@ class Health:
 
     def is_probing(self, number: Number) -> bool:
         """Whether a call must be admitted first, because it would be a probe."""
-        return any(self._breakers.is_probing(key) for key in number.breakers)
+        return not self._breakers.are_closed(number.breakers) and any(map(self._breakers.is_probing, number.breakers))
 
     async def admit(self, number: Number) -> bool:
         """Take the probes that the call is; False where it may not go. If True, the call must follow, and `note`."""
@@ -73,7 +75,15 @@ class Health:
         """The call that began then, by the loop's clock, has ended so, after so long."""
         is_sick = isinstance(outcome, Retry | Unknown) and outcome.sick
         for key in number.breakers:
-            self._judge(key, began, is_sick=is_sick)
+            cohorts = self._cohorts.get(key)
+            if cohorts is None:
+                cohorts = self._cohorts[key] = Cohorts()
+            if is_sick:
+                self._note_failure(key, cohorts, began)
+            else:
+                cohorts.answered(began)
+        if not is_sick:
+            self._breakers.answered(number.breakers)
         line = number.limits.line
         if isinstance(outcome, Retry) and outcome.scope is Scope.NUMBER:
             self._lower(line, THROTTLED)
@@ -88,14 +98,8 @@ class Health:
             if watch.feed(seconds, self._clock.monotonic()):
                 self._lower(line, SLOWER)
 
-    def _judge(self, key: str, began: float, *, is_sick: bool) -> None:
-        cohorts = self._cohorts.get(key)
-        if cohorts is None:
-            cohorts = self._cohorts[key] = Cohorts()
-        if not is_sick:
-            cohorts.answered(began)
-            self._breakers.note(key, ok=True)
-        elif self._breakers.is_probing(key):
+    def _note_failure(self, key: str, cohorts: Cohorts, began: float) -> None:
+        if self._breakers.is_probing(key):
             self._breakers.note(key, ok=False)
         else:
             for _ in range(cohorts.failed(began)):

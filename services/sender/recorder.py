@@ -14,7 +14,7 @@ from services.sender.numbers import Number
 from services.sender.store import attempts, numbers
 from services.sender.store.attempts import Settled
 from services.sender.store.numbers import Template
-from services.sender.tell import event_of
+from services.sender.tell import events_of
 from shared.bus.outbox import Outbox, Unit
 from shared.clock import Clock
 from shared.events.catalogue import NumberPaused
@@ -86,9 +86,10 @@ class Recorder:
             try:
                 async with self._outbox.transaction() as unit:
                     new = await attempts.record(unit.connection, [one.settled for one in ended])
-                    unit.emit(*(event_of(one.settled) for one in ended if one.settled.head.attempt in new))
+                    told = [one for one in ended if one.settled.head.attempt in new]
+                    unit.emit(*events_of(one.settled for one in told))
                     await _pause(unit, ended)
-                _count(self._metrics, [one for one in ended if one.settled.head.attempt in new])
+                _count(self._metrics, told)
                 return
             except Exception as error:
                 if not is_unavailable(error):

@@ -62,6 +62,15 @@ class Mirror:
             self._report.ok += ok
             self._report.failed += not ok
 
+    def note_answer(self, now: int) -> bool:
+        """`note` of a call that was answered. False where it was one of many, of which there is no news."""
+        if self._held or not self.is_closed:
+            self.note(ok=True, now=now)
+            return True
+        self._own.count(1, 0, now)
+        self._report.ok += 1
+        return False
+
     def lease(self, token: str, now: int) -> bool:
         """Whether the own circuit lets a probe of this name go. `hold` or `give_back` must follow."""
         return not self._own.half_open_at or self._own.lease(token, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,6 +92,25 @@ class Breakers:
             return mirror.is_closed
         mirror.hold(token, self._now())
         return True
+
+    def are_closed(self, keys: Iterable[str]) -> bool:
+        """Whether a call that passes all of these may go and would be no probe. What `wait` and `is_probing` say of each, the short
+        way, for every message."""
+        for key in keys:
+            known = self._known.get(key) or self._use(key)
+            known.used = True
+            if not known.mirror.is_closed:
+                return False
+        return True
+
+    def answered(self, keys: Iterable[str]) -> None:
+        """`note` of a call that passed all of these and was answered."""
+        now = self._now()
+        for key in keys:
+            known = self._known.get(key) or self._use(key)
+            known.used = True
+            if known.mirror.note_answer(now) and known.mirror.has_news:
+                self._every.wake()
 
     def note(self, key: str, ok: bool) -> None:  # noqa: FBT001  # its one argument; said for every message
         """How a call went: not ok is what says that the provider itself is ill (5xx, time-out, no connection)."""

@@ -192,7 +192,9 @@ def _detail(error: dict[str, Any]) -> str:
 
 
 def _wamid(answer: dict[str, Any]) -> str | None:
-    match answer.get("messages"):
-        case [{"id": str(wamid)}, *_] if 0 < len(wamid) <= LONGEST_WAMID and wamid.isprintable():
-            return wamid
+    messages = answer.get("messages")
+    first = messages[0] if isinstance(messages, list) and messages else None
+    wamid = first.get("id") if isinstance(first, dict) else None
+    if isinstance(wamid, str) and 0 < len(wamid) <= LONGEST_WAMID and wamid.isprintable():
+        return wamid
     return None

@@ -41,6 +41,9 @@ class Exchange(asyncio.Protocol):
         self._unread = select.poll()
         self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._waiter: asyncio.Future[Answer] | None = None
+        # One timer for many requests: to set and cancel one costs 0.7 µs.
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
         self._is_spoilt = False
         self._keeps_alive = False
         self._received_bytes = 0
@@ -71,12 +74,13 @@ class Exchange(asyncio.Protocol):
         waiter: asyncio.Future[Answer] = self._loop.create_future()
         self._waiter = waiter
         self._received_bytes = self._status = 0
-        timer = self._loop.call_at(deadline, self._fail, TimeoutError())
+        self._deadline = deadline
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._look_at_time)
         try:
             self._transport.write(request)
             return await waiter
         finally:
-            timer.cancel()
             self._waiter = None
 
     def abort(self) -> None:
@@ -103,12 +107,23 @@ class Exchange(asyncio.Protocol):
                 self._fail(BadAnswer())
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._opener.connection_lost(exc)
         self._is_spoilt = True
         if exc is None and self._status >= 200 and _OF_A_LENGTH.isdisjoint(map(bytes.lower, self._headers)):
             self._finish()  # such a body lasts until the connection ends
         else:
             self._fail(exc if isinstance(exc, OSError) else aiohttp.ServerDisconnectedError())
+
+    def _look_at_time(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._deadline:  # of a later request than the one it was set for
+            self._timer = self._loop.call_at(self._deadline, self._look_at_time)
+        else:
+            self._fail(TimeoutError())
 
     def on_message_begin(self) -> None:
         if self._waiter is None or self._waiter.done():
@@ -127,9 +142,13 @@ class Exchange(asyncio.Protocol):
 
     def _finish(self) -> None:
         if self._waiter is not None and not self._waiter.done():
-            after = next((value for name, value in self._headers.items() if name.lower() == b"retry-after"), None)
+            after = None
+            for name, value in self._headers.items():
+                if name.lower() == b"retry-after":
+                    after = value.decode("latin-1")
+                    break
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            self._waiter.set_result(Answer(self._status, body, after.decode("latin-1") if after is not None else None))
+            self._waiter.set_result(Answer(self._status, body, after))
 
     def _fail(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import asyncpg
+import orjson
 
 from services.sender.domain.attempt import AttemptId
 from services.sender.domain.outcome import Outcome, PauseNumber, PauseTemplate, Rejected, Retry, Sent, Unknown
@@ -66,19 +67,8 @@ async def claim(
 ) -> set[AttemptId]:
     """Write the intent; returns the attempts that are this process's to make. The caller holds none of them already; what it does
     not get was claimed or settled before."""
-    rows = await connection.fetch(
-        CLAIM_ATTEMPTS,
-        [event.message_id for event in released],
-        [event.attempt for event in released],
-        [event.tenant_id for event in released],
-        [event.number_id for event in released],
-        [event.traceparent for event in released],
-        [event.on_unknown for event in released],
-        [event.occurred_at for event in released],
-        instance,
-        lease_seconds,
-    )
-    return ids_of(rows)
+    wanted = [(e.message_id, e.attempt, e.tenant_id, e.number_id, e.traceparent, e.on_unknown, e.occurred_at) for e in released]
+    return ids_of(await connection.fetch(CLAIM_ATTEMPTS, orjson.dumps(wanted).decode(), instance, lease_seconds))
 
 
 async def defer(connection: Connection, put_down: Sequence[PutDown], *, instance: str) -> set[AttemptId]:
@@ -102,19 +92,19 @@ async def defer(connection: Connection, put_down: Sequence[PutDown], *, instance
 
 async def record(connection: Connection, settled: Sequence[Settled]) -> set[AttemptId]:
     """Write the outcomes; returns those that were new. An attempt that was settled already stays as it is."""
-    rows = await connection.fetch(
-        RECORD_OUTCOMES,
-        [s.head.attempt.message_id for s in settled],
-        [s.head.attempt.attempt for s in settled],
-        [_STATES[type(s.outcome)] for s in settled],
-        [s.outcome.wamid if isinstance(s.outcome, Sent) else None for s in settled],
-        [None if isinstance(s.outcome, Sent) else s.outcome.code for s in settled],
-        [s.outcome.detail if isinstance(s.outcome, Rejected | PauseNumber) else None for s in settled],
-        [s.retry_at for s in settled],
-        [s.outcome.counted if isinstance(s.outcome, Retry) else isinstance(s.outcome, Unknown) for s in settled],
-        [s.head.started_at for s in settled],
-    )
-    return ids_of(rows)
+    endings = orjson.dumps([_ending(one) for one in settled]).decode()
+    return ids_of(await connection.fetch(RECORD_OUTCOMES, endings, len(settled)))
+
+
+def _ending(settled: Settled) -> tuple[object, ...]:
+    """What is written down of it: state, wamid, code, detail, retry time, whether it counts, and when the call began."""
+    (message_id, attempt), _, _, started_at, _ = settled.head
+    outcome = settled.outcome
+    if isinstance(outcome, Sent):
+        return message_id, attempt, "sent", outcome.wamid, None, None, None, False, started_at
+    detail = outcome.detail if isinstance(outcome, Rejected | PauseNumber) else None
+    counted = outcome.counted if isinstance(outcome, Retry) else isinstance(outcome, Unknown)
+    return message_id, attempt, _STATES[type(outcome)], None, outcome.code, detail, settled.retry_at, counted, started_at
 
 
 async def outcomes(connection: Connection, attempts: Sequence[AttemptId]) -> list[Settled]:
@@ -191,8 +181,8 @@ def head_of(row: asyncpg.Record) -> Head:
 
 
 def ids_of(rows: Iterable[asyncpg.Record]) -> set[AttemptId]:
-    """From the columns message_id and attempt."""
-    return {AttemptId(MessageId(row["message_id"]), row["attempt"]) for row in rows}
+    """Of rows of two columns, message_id and attempt."""
+    return set(map(AttemptId._make, rows))
 
 
 def _columns(attempts: Sequence[AttemptId]) -> tuple[list[str], list[int]]:

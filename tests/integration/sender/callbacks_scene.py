@@ -182,7 +182,7 @@ async def scene(
     receiver, stop = Receiver(), asyncio.Event()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", receiver.take)
-    redis = Redis.from_url(redis_url or "redis://127.0.0.1:1/0", socket_timeout=0.5, socket_connect_timeout=0.1)
+    redis = Redis.from_url(redis_url or "redis://127.0.0.1:1/0", socket_timeout=20, socket_connect_timeout=20)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         server = await stack.enter_async_context(TestServer(app))

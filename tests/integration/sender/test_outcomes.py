@@ -43,7 +43,7 @@ async def test_a_dead_token_pauses_the_number_once_and_its_messages_wait(databas
         assert not deferred.counted
         assert deferred.gate is not None
         assert (deferred.gate.scope, deferred.gate.tier) == (NUMBER, Tier.CRITICAL)
-        assert timedelta(seconds=4) < deferred.gate.until - datetime.now(UTC) <= timedelta(seconds=5)
+        assert timedelta(seconds=4) < deferred.gate.until - deferred.occurred_at <= timedelta(seconds=5)
 
         await there.delivery.take([released(), released()])
         downs = await told(there.pool)
@@ -96,11 +96,15 @@ async def test_a_refused_pair_rests_ever_longer_and_alone(database: Database, tm
         (rest,) = [event for event in events if isinstance(event, MessageDeferred)]
         assert any(isinstance(event, MessageSent) for event in events)
         assert (rest.code, rest.gate, rest.counted) == ("provider.131056", None, False)
-        assert timedelta(0) < rest.retry_at - datetime.now(UTC) < timedelta(seconds=1.1)
-        await there.delivery.take([released(to="+1")])
-        (down,) = await told(there.pool)
-        assert isinstance(down, MessageDeferred)
-        assert down.code == "limit.pair", "what comes meanwhile is not even called"
+        assert timedelta(0) < rest.retry_at - rest.occurred_at < timedelta(seconds=1.1)
+        codes = [rest.code]
+        # Where a machine stood still for the whole rest it is refused again, and the next one is longer.
+        while codes[-1] == "provider.131056":
+            await there.delivery.take([released(to="+1")])
+            (down,) = await until(lambda: told(there.pool), "what becomes of it")
+            assert isinstance(down, MessageDeferred)
+            codes.append(down.code)
+        assert codes[-1] == "limit.pair", "what comes meanwhile is not even called"
 
 
 async def test_a_paused_template_rests_and_the_numbers_other_messages_go(database: Database, tmp_path: Path) -> None:
@@ -138,7 +142,7 @@ async def test_five_failures_open_the_breaker_of_the_number_and_of_its_provider(
         assert (down.code, down.counted) == ("provider.breaker_open", False)
         assert down.gate is not None
         assert down.gate.until == down.retry_at
-        assert timedelta(seconds=50) < down.retry_at - datetime.now(UTC) <= timedelta(seconds=61)
+        assert timedelta(seconds=50) < down.retry_at - down.occurred_at <= timedelta(seconds=61)
         assert len(there.provider.got) == 5
 
 
