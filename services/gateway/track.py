@@ -28,10 +28,10 @@ async def track(outbox: Outbox, events: Sequence[Event], updates: Updates) -> Co
         if not isinstance(event, Telling):
             raise TypeError(f"tells of no state: {event.event_name}")
         changes.setdefault((event.tenant_id, event.message_id), []).extend(changes_of(event))
-    news: Counter[Status] = Counter()
+    news: list[Status] = []
     async with outbox.transaction() as unit:
         before: dict[Key, State] = {}
-        after: list[tuple[Key, State]] = []
+        after: list[tuple[str, State]] = []
         watching = await updates.watching(unit, {tenant_id for tenant_id, _ in changes})
         facts: list[Reported] = []
         learned: list[graph_ids.Learned] = []
@@ -39,9 +39,9 @@ async def track(outbox: Outbox, events: Sequence[Event], updates: Updates) -> Co
             key = row["tenant_id"], row["id"]
             before[key] = messages.state_of(row)
             state, new = told(before[key], changes[key])
-            news.update(change.status for change in new)
+            news += [change.status for change in new]
             if state != before[key]:
-                after.append((key, state))
+                after.append((row["place"], state))
                 learned += graph_ids.newly_known(row, before[key], state)
             if key[0] in watching:
                 facts += told_by_us(Moved(*key, row["number_id"], before[key], state, new))
@@ -51,7 +51,7 @@ async def track(outbox: Outbox, events: Sequence[Event], updates: Updates) -> Co
         for event in events:
             if isinstance(event, MessageUnsettled):
                 _confirm(unit, event, before.get((event.tenant_id, event.message_id)))
-    return news
+    return Counter(news)
 
 
 def _confirm(unit: Unit, event: MessageUnsettled, before: State | None) -> None:

@@ -40,6 +40,10 @@ _DETAILS: Final = {
         "decides; a report settles it."
     ),
 }
+_QUEUED: Final = Status.QUEUED
+_SCHEDULED: Final = Status.SCHEDULED
+_SENT: Final = Status.SENT
+"""By these names at once: `told` looks at seven changes a message, and Python 3.11 searches for a member of an enum."""
 MOST_LINES: Final = 200
 """A message that is put back again and again, for days, keeps no longer timeline: then a deferral takes the last one's place."""
 
@@ -135,21 +139,22 @@ def told(state: State, changes: Iterable[Change]) -> tuple[State, list[Change]]:
     new = []
     top: Change | None = None
     for change in changes:
-        wamid = wamid or change.wamid
-        name = name_of(change.status, change.at)
+        its_status, at, its_wamid, its_code, _, until, _, _ = change
+        wamid = wamid or its_wamid
+        name = name_of(its_status, at)
         if holds(timeline, name):
             continue
-        if change.status is Status.SENT and change.wamid == wamid and hides_sent(timeline, name):
+        if its_status is _SENT and its_wamid == wamid and hides_sent(timeline, name):
             continue
         new.append(change)
-        if change.status is Status.SCHEDULED and change.code is not None:  # what is put back or held keeps its status
-            timeline = _put_back(timeline, change, line_of(name, change.code, change.until))
+        if its_status is _SCHEDULED and its_code is not None:  # what is put back or held keeps its status
+            timeline = _put_back(timeline, change, line_of(name, its_code, until))
             continue
-        timeline += line_of(name, change.code)
-        if change.status is Status.QUEUED:  # told with what became of it, so it is over
+        timeline += line_of(name, its_code)
+        if its_status is _QUEUED:  # told with what became of it, so it is over
             continue
-        if RANKS[change.status] > RANKS[status] or (change.status is status and change.code in _LAST_WORDS):
-            top, status = change, change.status
+        if RANKS[its_status] > RANKS[status] or (its_status is status and its_code in _LAST_WORDS):
+            top, status = change, its_status
     if top is not None:
         code, detail, updated_at = top.code, top.detail, max(updated_at, top.at)
     return State(status, wamid, code, detail, updated_at, timeline), new

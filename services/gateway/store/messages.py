@@ -89,8 +89,9 @@ async def insert_new(connection: Connection, messages: Iterable[Message]) -> set
 
 
 async def lock(connection: Connection, keys: Iterable[Key]) -> list[asyncpg.Record]:
-    """Those messages that are there, each nobody else's to change until the transaction ends."""
-    return await connection.fetch(LOCK_MESSAGES, orjson.dumps(list(keys)).decode())
+    """Those messages that are there, each nobody else's to change until the transaction ends; `place` names it to `write`."""
+    wanted = list(keys)
+    return await connection.fetch(LOCK_MESSAGES, orjson.dumps(wanted).decode(), len(wanted))
 
 
 def state_of(row: asyncpg.Record) -> State:
@@ -100,11 +101,11 @@ def state_of(row: asyncpg.Record) -> State:
     )
 
 
-async def write(connection: Connection, states: Iterable[tuple[Key, State]]) -> None:
-    """Where locked messages stand now."""
-    rows = [(tenant_id, message_id, status, RANKS[status], *rest) for (tenant_id, message_id), (status, *rest) in states]
+async def write(connection: Connection, states: Iterable[tuple[str, State]]) -> None:
+    """Where messages stand now, by the places that `lock` gave them in this transaction. Each once: then it has another place."""
+    rows = [(place, *state, RANKS[state.status]) for place, state in states]
     if rows:
-        await connection.execute(WRITE_STATES, orjson.dumps(rows).decode())
+        await connection.execute(WRITE_STATES, orjson.dumps(rows).decode(), len(rows))
 
 
 async def find(connection: Pool | Connection, tenant_id: TenantId, message_id: str) -> asyncpg.Record | None:

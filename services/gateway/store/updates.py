@@ -54,7 +54,7 @@ async def told_messages(connection: Connection, keys: Collection[Key]) -> dict[K
     """What is known of these messages beside their state; the wamid is the one that the message's sender knows it by."""
     if not keys:
         return {}
-    rows = await connection.fetch(SELECT_TOLD_MESSAGES, orjson.dumps(list(keys)).decode())
+    rows = await connection.fetch(SELECT_TOLD_MESSAGES, orjson.dumps(list(keys)).decode(), len(keys))
     found = {}
     for row in rows:
         message_id, graph = MessageId(row["id"]), orjson.loads(row["graph"] or "null")

@@ -19,7 +19,7 @@ ON CONFLICT (tenant_id) DO UPDATE SET live_until = greatest(watched.live_until, 
 SELECT id, waba_id, phone_number_id, display_number FROM numbers WHERE id = ANY($1::text[])
 
 -- name: select_told_messages
--- Takes an array of [tenant, message id]; returns what their tenants are told of them beside their state.
+-- Takes an array of [tenant, message id] and how many they are; returns what their tenants are told of them beside their state.
 SELECT tenant_id, messages.id, recipient, reference, metadata, run_id, graph, wamid
 FROM messages
-JOIN (SELECT key->>0 AS tenant_id, key->>1 AS id FROM jsonb_array_elements($1::jsonb) AS key) AS t USING (tenant_id, id)
+JOIN (SELECT key->>0 AS tenant_id, key->>1 AS id FROM jsonb_array_elements($1::jsonb) AS key LIMIT $2) AS t USING (tenant_id, id)

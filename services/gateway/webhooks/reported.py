@@ -23,6 +23,9 @@ from shared.telemetry.tracing import Tracing, is_sampled
 
 REPORTED: Final = {status: Status(status.value) for status in DeliveryStatus}
 DELIVERY: Final = {ours: theirs for theirs, ours in REPORTED.items()}
+_SENT: Final = Status.SENT
+_UNKNOWN: Final = Status.UNKNOWN
+"""By these names at once, as in `state`."""
 _PLAYED: Final = "played"
 
 Name = tuple[TenantId, str, NumberId]
@@ -46,7 +49,7 @@ async def tell_reports(
     """
     if not reports:
         return []
-    after: list[tuple[Key, State]] = []
+    after: list[tuple[str, State]] = []
     facts: list[Reported] = []
     learned: list[graph_ids.Learned] = []
     for row in await messages.lock(unit.connection, {(tenant_id, message_id) for tenant_id, message_id, _ in reports}):
@@ -56,17 +59,18 @@ async def tell_reports(
         before = messages.state_of(row)
         state, new = told(before, changes)
         if state != before:
-            after.append((key, state))
+            after.append((row["place"], state))
             learned += graph_ids.newly_known(row, before, state)
         counted = set() if row["run_id"] is None else first_of(before.timeline, new)
-        news = [change for change in new if change.status is not Status.SENT or before.status is Status.UNKNOWN]
+        is_unknown = before.status is _UNKNOWN
+        news = new if is_unknown else [change for change in new if change.status is not _SENT]
         for change in news:
             origin = origins.get((key[1], change.status, change.at)) if origins else None
             event = _status_changed(key, change, row["traceparent"], origin, tracing)
             unit.emit(event)
             if change in counted:
                 unit.emit(_run_reported(event, row["run_id"]))
-            if before.status is Status.UNKNOWN and event.attempt is not None:
+            if is_unknown and event.attempt is not None:
                 unit.emit(_confirmed(event, event.attempt))
         if key[0] in watching:
             firsts = {change for change in first_of(before.timeline, news) if change.status is not Status.SENT}
@@ -78,7 +82,7 @@ async def tell_reports(
 
 def change_of(report: Report) -> Change:
     detail = None if report.error_code is None else report.error_detail
-    return Change(REPORTED[report.status], report.at, report.wamid, report.error_code, detail, attempt=report.attempt)
+    return Change(REPORTED[report.status], report.at, report.wamid, report.error_code, detail, None, False, report.attempt)
 
 
 def _facts(
@@ -122,17 +126,9 @@ def origins_of(reports: Iterable[Report], traceparent: str | None) -> dict[Origi
 def _status_changed(
     key: Key, change: Change, traceparent: str | None, origin: str | None, tracing: Tracing
 ) -> MessageStatusChanged:
-    """The event, in the message's own trace: where that is recorded, the webhook is one span of it, linked to the request."""
     tenant_id, message_id = key
-    about = {"tenant_id": tenant_id, "message_id": message_id, "status": change.status.value, "attempt": change.attempt}
-    if is_sampled(traceparent):
-        with tracing.span("webhook status", kind="server", traceparent=traceparent, attributes=about) as span:
-            span.link(origin)
-            if change.code is not None:
-                span.fail(change.code)
-            traceparent = span.traceparent
-    elif change.code is not None:
-        traceparent = tracing.failed("webhook status", change.code, message_id, seconds=0.0, kind="server", attributes=about)
+    if change.code is not None or is_sampled(traceparent):
+        traceparent = _recorded(key, change, traceparent, origin, tracing)
     assert change.wamid is not None
     return MessageStatusChanged(
         tenant_id=tenant_id,
@@ -145,6 +141,21 @@ def _status_changed(
         error_code=change.code,
         error_detail=change.detail,
     )
+
+
+def _recorded(key: Key, change: Change, traceparent: str | None, origin: str | None, tracing: Tracing) -> str | None:
+    """Where the report is recorded: in the message's own trace, as a span linked to the request; a failure of a message that nobody
+    traces in a trace of its own."""
+    tenant_id, message_id = key
+    about = {"tenant_id": tenant_id, "message_id": message_id, "status": change.status.value, "attempt": change.attempt}
+    if not is_sampled(traceparent):
+        assert change.code is not None
+        return tracing.failed("webhook status", change.code, message_id, seconds=0.0, kind="server", attributes=about)
+    with tracing.span("webhook status", kind="server", traceparent=traceparent, attributes=about) as span:
+        span.link(origin)
+        if change.code is not None:
+            span.fail(change.code)
+        return span.traceparent
 
 
 def _run_reported(event: MessageStatusChanged, run_id: str) -> RunReported:

@@ -32,7 +32,7 @@ async def send(gateway: Gateway, tenant: Tenant, data: bytes, query: str = "", *
 
 async def ended(gateway: Gateway, tenant: Tenant, answer: Answer) -> dict[str, Any]:
     assert answer.status == 202, answer.text
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         body: dict[str, Any] = (await gateway.call("GET", f"/api/contacts/imports/{answer.body['id']}", tenant=tenant)).body
         if body["state"] == "completed":

@@ -111,7 +111,7 @@ async def test_a_part_of_a_file_comes_as_a_part(gateway: Gateway, archive: Archi
 async def test_an_event_comes_before_the_next_one_has_happened(gateway: Gateway, archive: Archive, tenant: Tenant) -> None:
     async with gateway.session.get(f"{gateway.url}{CONVERSATION}/calendar", headers=headers(tenant)) as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await answer.content.readuntil(b"\n\n") == b"data: 1\n\n"
         archive.go_on.set()
         assert await answer.content.read() == b"data: 2\n\n"
@@ -122,7 +122,7 @@ async def test_a_reader_who_leaves_is_no_failure_of_the_archive(gateway: Gateway
         async with gateway.session.get(f"{gateway.url}{CONVERSATION}/participants", headers=headers(tenant)) as answer:
             assert await answer.content.readuntil(b"\n\n") == b"data: 1\n\n"
             answer.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (finished := [line for line in lines if line["event"] == "request.finished"]):
                 await asyncio.sleep(0.005)
     assert [(line["status"], line["code"]) for line in finished] == [(499, "client.gone")]

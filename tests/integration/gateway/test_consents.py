@@ -21,6 +21,7 @@ from shared.ids import TenantId
 from shared.unavailable import is_unavailable
 from tests.integration.gateway.reading import Reader
 from tests.integration.gateway.serving import Gateway
+from tests.support.database import one_waits
 from tests.support.told import silent_outbox, told
 
 STAMP = 1_795_168_800
@@ -237,9 +238,7 @@ async def test_batches_that_take_each_others_names_in_opposite_orders_both_come_
         await renaming.start()
         await connection.execute("DELETE FROM contact_identifiers WHERE value = 'zoe'")
         batch = tasks.create_task(both())
-        async with asyncio.timeout(5):
-            while not await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-                await asyncio.sleep(0.01)
+        await one_waits(pool)
         await connection.execute(
             "INSERT INTO contact_identifiers SELECT tenant_id, 'username', 'ana', id FROM contacts WHERE tenant_id = 'tnt_1'"
         )

@@ -11,7 +11,7 @@ from shared.db.pool import Pool
 from shared.ids import TenantId
 from tests.integration.gateway.importing import ended, errors, imports_of, received, send
 from tests.integration.gateway.serving import serving
-from tests.support.database import Database
+from tests.support.database import Database, one_waits
 
 
 async def members_of(pool: Pool) -> dict[str, list[str]]:
@@ -86,9 +86,7 @@ async def test_a_group_that_is_deleted_while_members_come_is_made_anew(pool: Poo
         await deletion.start()
         await connection.execute("DELETE FROM groups")
         working = tasks.create_task(imports_of(pool).work())
-        async with asyncio.timeout(5):
-            while not await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-                await asyncio.sleep(0.01)
+        await one_waits(pool)
         await deletion.commit()
     assert working.result()
     while await imports_of(pool).work():

@@ -15,7 +15,7 @@ from shared.ids import new_id
 from tests.integration.gateway import people
 from tests.integration.gateway.people import Person
 from tests.integration.gateway.serving import NO_REDIS, Answer, Gateway, Tenant, serving
-from tests.support.database import Database
+from tests.support.database import Database, one_waits
 
 
 @pytest.fixture(params=["cached", "without_redis"])
@@ -256,9 +256,7 @@ async def test_a_group_that_is_deleted_while_members_come_is_unknown(gateway: Ga
         await deletion.start()
         await connection.execute("DELETE FROM groups WHERE id = $1", group)
         adding = asyncio.get_running_loop().create_task(add(gateway, tenant, group, contact_ids=[contact]))
-        async with asyncio.timeout(5):
-            while not await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-                await asyncio.sleep(0.01)
+        await one_waits(pool)
         await deletion.commit()
         assert (await adding).status == 404
 
@@ -285,9 +283,7 @@ async def test_a_contact_that_is_erased_just_after_it_came_is_counted_no_more(
             await coming.start()
             await connection.execute("INSERT INTO group_members VALUES ($1, $2, $3)", tenant.tenant_id, group, contact)
             erasing = tasks.create_task(gateway.call("DELETE", f"/api/contacts/{contact}", tenant=tenant))
-            async with asyncio.timeout(5):
-                while not await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-                    await asyncio.sleep(0.01)
+            await one_waits(pool)
             # What a reader may have seen and kept between the two commits.
             await connection.execute("UPDATE groups SET description = 'before'")
             await gateway.call("GET", f"/api/groups/{group}", tenant=tenant)

@@ -35,4 +35,4 @@ async def test_who_has_closed_its_connection_has_no_place_any_more(
             await second.ready()
             first.answer.close()
             second.answer.close()
-        await until(lambda: is_open(live, tenant), "the connections' ends to have come", seconds=5)
+        await until(lambda: is_open(live, tenant), "the connections' ends to have come")

@@ -14,7 +14,7 @@ from tests.integration.gateway.serving import WEBHOOK, Gateway, Tenant, serving
 from tests.support.database import Database
 
 ACCOUNT = "102290129340398"
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 
 
 @pytest.fixture

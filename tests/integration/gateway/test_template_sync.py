@@ -16,7 +16,7 @@ from shared.events.catalogue import TemplateChanged
 from tests.integration.gateway.serving import Gateway, Tenant, serving
 from tests.support.database import Database
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 BODY = [{"type": "BODY", "text": "Hello {{1}}"}]
 
 

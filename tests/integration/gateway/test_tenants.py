@@ -128,7 +128,7 @@ async def new_tenant(pool: Pool) -> tuple[str, str]:
 
 
 async def until_begun(readings: Readings) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await readings.began.wait()
     readings.began.clear()
 

@@ -87,7 +87,7 @@ class Operator:
     async def sent(self, *spans: ReadableSpan) -> None:
         assert (await self.send(*spans)).status == 200
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await self.gateway.pool.fetchval("SELECT count(*) FROM spans") < len(spans):
                 await asyncio.sleep(0.02)
 

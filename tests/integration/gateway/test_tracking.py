@@ -6,11 +6,16 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
+from services.gateway.domain.state import Change, told
+from services.gateway.domain.status import Status
+from services.gateway.store import messages
 from services.gateway.track import track
 from services.gateway.updates import Updates, Watch
 from shared.clock import SystemClock
+from shared.db.pool import service_url
 from shared.events.catalogue import (
     MessageCanceled,
     MessageConfirmed,
@@ -26,6 +31,7 @@ from shared.events.event import Event
 from shared.events.values import OnUnknown
 from shared.ids import MessageId, TenantId
 from tests.integration.gateway.serving import Gateway, Tenant
+from tests.support.database import Database
 from tests.support.told import silent_outbox
 
 START = datetime.now(UTC) + timedelta(hours=1)
@@ -230,3 +236,45 @@ async def test_what_is_held_says_what_it_waits_for_and_since_when_nobody_knows_u
     shown = await message.shown()
     assert shown["status"] == "sent"
     assert "waiting_for" not in shown
+
+
+async def test_what_waited_for_a_row_writes_the_row_that_came_of_it(gateway: Gateway) -> None:
+    message = await Told.new(gateway)
+    key = message.ids["tenant_id"], message.ids["message_id"]
+    is_waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+    async def tell(status: Status, seconds: float, until: asyncio.Event | None = None) -> None:
+        async with gateway.pool.acquire() as connection, connection.transaction():
+            (row,) = await messages.lock(connection, [key])
+            state, _ = told(messages.state_of(row), [Change(status, at(seconds), "wamid.1")])
+            await messages.write(connection, [(row["place"], state)])
+            if until is not None:
+                await until.wait()
+
+    let_go = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(tell(Status.SENT, 1, let_go))
+        await asyncio.sleep(0.1)
+        group.create_task(tell(Status.DELIVERED, 2))
+        async with asyncio.timeout(10):
+            while not await gateway.pool.fetchval(is_waiting):
+                await asyncio.sleep(0.01)
+        let_go.set()
+    assert statuses(await message.shown()) == ["accepted", "sent", "delivered"]
+
+
+@pytest.mark.parametrize(
+    ("query", "way"),
+    [(messages.LOCK_MESSAGES, "messages_pkey"), (messages.WRITE_STATES, "Tid Scan on messages")],
+    ids=["locked by key", "written by place"],
+)
+async def test_the_messages_of_a_new_platform_are_found_at_once(database: Database, query: str, way: str) -> None:
+    """The plan that is made while the table is empty is kept when it has grown."""
+    connection = await asyncpg.connect(service_url(database.settings_for("gateway"), "gateway"))
+    try:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        shown = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {query}", "[]", 3))
+    finally:
+        await connection.close()
+    assert way in shown, shown
+    assert "Seq Scan on messages" not in shown, shown

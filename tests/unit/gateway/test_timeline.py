@@ -32,6 +32,11 @@ def test_equal_moments_have_one_name_whatever_their_offset() -> None:
     assert name_of(Status.READ, NOW + timedelta(microseconds=5)) == "read 2026-11-20T10:00:00.000005Z"
 
 
+@given(st.datetimes(NOW.replace(1000, tzinfo=None), NOW.replace(9000, tzinfo=None), timezones=st.timezones() | st.just(UTC)))
+def test_a_moment_is_written_in_utc_as_every_version_has_written_it(moment: datetime) -> None:
+    assert name_of(Status.SENT, moment) == f"sent {moment.astimezone(UTC).isoformat().removesuffix('+00:00')}Z"
+
+
 @given(entries, st.data())
 def test_a_timeline_reads_in_order_whatever_order_it_was_told_in(rows: list[Entry], data: st.DataObject) -> None:
     shown = readable(rows)

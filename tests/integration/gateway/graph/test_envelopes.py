@@ -28,7 +28,7 @@ async def raw(gateway: Gateway, *parts: bytes) -> tuple[bytes, bytes]:
         writer.write(part)
         await writer.drain()
         await asyncio.sleep(0.05)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
         body = await reader.readexactly(length)

@@ -134,7 +134,7 @@ async def test_what_is_announced_too_large_is_not_waited_for(front: Front) -> No
         head += "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 300000000\r\nExpect: 100-continue\r\n\r\n"
         try:
             writer.write(head.encode())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 said = await reader.readuntil(b"}}")
         finally:
             writer.close()

@@ -16,7 +16,7 @@ from tests.contract.sandbox.running import APP_SECRET, NUMBER
 from tests.integration.gateway.graph.conftest import ACCOUNT, Front
 from tests.support.told import silent_outbox
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 META = "wamid.HBgLMTU1NTEyMzQ1NjcVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3RTcA"
 
 
