@@ -31,7 +31,7 @@ EXPIRED: Final = "message.expired"
 
 
 async def release_due(outbox: Outbox, tracing: Tracing | None = None, metrics: Metrics | None = None) -> int:
-    """Release one round, and set aside what has an obstacle; returns how many: where there were some, another round may find more."""
+    """Release one round, and set aside what has an obstacle; returns how many: where there were some, there may be more."""
     began = time.time()
     async with outbox.transaction() as unit:
         claimed = await holds.claim_due(

@@ -35,8 +35,8 @@ async def count_terms(connection: Connection, span: Span) -> bool:
     has changed. The effect of a `Follower`."""
     row = await connection.fetchrow(COUNT_TERMS, span.low, span.high, CHANGES_AT_ONCE, timeout=STEP_SECONDS)
     assert row is not None
-    if row["gone"]:
-        await connection.execute(FORGET_TERMS, row["gone"], timeout=STEP_SECONDS)
+    if row["fewer"]:
+        await connection.execute(FORGET_TERMS, row["fewer"], timeout=STEP_SECONDS)
     return bool(row["changes"] >= CHANGES_AT_ONCE)
 
 

@@ -1,30 +1,31 @@
 -- name: count_terms
 -- Takes a span of transactions ($1, $2) and a limit; counts the lexemes of their rows, and of rows before them what has changed since,
--- at most so many changes. Changes of the span's own rows are dropped: the rows are read as they are now. Gives the lexemes that no
--- entry has any more, and how many changes were taken. For one process at a time; sees one state of the tables.
+-- at most so many changes. Changes of the span's own rows are dropped: the rows are read as they are now. Gives the lexemes that fewer
+-- entries have now, and how many changes were taken. For one process at a time; sees one state of the tables.
 WITH counted_before AS (
     DELETE FROM lexicon_changes
     WHERE change_no IN (SELECT change_no FROM lexicon_changes WHERE stored_in < $1 ORDER BY change_no LIMIT $3)
     RETURNING entries, tsv
 ), not_counted AS (
     DELETE FROM lexicon_changes WHERE stored_in >= $1 AND stored_in < $2
-), told AS (
-    SELECT lexeme, count(*) AS entries
-    FROM search_rows, unnest(tsvector_to_array(tsv)) AS lexeme
-    WHERE stored_in >= $1 AND stored_in < $2
+), told AS MATERIALIZED (
+    SELECT lexeme, sum(entries) AS entries
+    FROM (
+        SELECT 1 AS entries, tsv FROM search_rows WHERE stored_in >= $1 AND stored_in < $2
+        UNION ALL
+        SELECT entries, tsv FROM counted_before
+    ) AS row_told, unnest(tsvector_to_array(tsv)) AS lexeme
     GROUP BY lexeme
-    UNION ALL
-    SELECT lexeme, sum(entries) FROM counted_before, unnest(tsvector_to_array(tsv)) AS lexeme GROUP BY lexeme
+    HAVING sum(entries) <> 0
 ), put AS (
     INSERT INTO lexicon (lexeme, entries)
-    SELECT lexeme, sum(entries) FROM told GROUP BY lexeme HAVING sum(entries) <> 0 ORDER BY lexeme
+    SELECT lexeme, entries FROM told ORDER BY lexeme
     ON CONFLICT (lexeme) DO UPDATE SET entries = lexicon.entries + excluded.entries
-    RETURNING lexeme, entries
 )
-SELECT (SELECT array_agg(lexeme) FROM put WHERE entries <= 0) AS gone, (SELECT count(*) FROM counted_before) AS changes
+SELECT (SELECT array_agg(lexeme) FROM told WHERE entries < 0) AS fewer, (SELECT count(*) FROM counted_before) AS changes
 
 -- name: forget_terms
--- Takes lexemes; deletes those that no entry has any more.
+-- Takes lexemes; deletes those of them that no entry has any more.
 DELETE FROM lexicon WHERE lexeme = ANY($1::text[]) AND entries <= 0
 
 -- name: frequencies

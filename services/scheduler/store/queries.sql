@@ -33,7 +33,9 @@ DELETE FROM gates USING changed WHERE gates.scope = changed.number_id
 -- those that have an obstacle, as they were: of them nothing but message_id and obstacle. Nothing due locks and writes nothing, and
 -- of a number that is paused, shut or full no hold is read. A look at the holds is ordered as their index is, a projection is asked
 -- by its key (a scalar subquery is never hashed), and the update takes an array: whatever the planner believes of a table that is
--- empty now and huge in a minute, it goes by these indexes (migration 0002 says why that matters).
+-- empty now and huge in a minute, it goes by these indexes (migration 0002 says why that matters). `holds_due` ends with the ids, so
+-- a plan made for an empty table would find them there, by reading all that waits: 25 ms a claim while 200,000 do, against 1.4. Where
+-- the state comes from a subquery the planner does not see that they are all in it.
 WITH tiers AS MATERIALIZED (
     SELECT (place - 1)::smallint AS tier, percent FROM unnest($4::integer[]) WITH ORDINALITY AS t (percent, place)
 ), shut AS MATERIALIZED (
@@ -110,7 +112,7 @@ WITH tiers AS MATERIALIZED (
     UPDATE holds
     SET state = 'released', attempt = attempt + 1, released_at = now(), tellings = 1, repeat_at = now() + make_interval(secs => $3),
         code = NULL
-    WHERE message_id = ANY (ARRAY(SELECT message_id FROM due WHERE obstacle IS NULL)) AND state = 'waiting'
+    WHERE message_id = ANY (ARRAY(SELECT message_id FROM due WHERE obstacle IS NULL)) AND state = (SELECT 'waiting')
     RETURNING message_id, tenant_id, number_id, tier, due_at, expires_at, attempt, failures, recipient, content, traceparent,
               released_at, on_unknown, coalesce(first_due_at, due_at) AS first_due_at
 ), counted AS (
@@ -125,9 +127,10 @@ FROM due WHERE obstacle IS NOT NULL
 ORDER BY tier, due_at, message_id
 
 -- name: end_waiting
--- Takes message ids; deletes those that still wait, skipping locked ones, and returns them.
+-- Takes message ids; deletes those that still wait, skipping locked ones, and returns them. Found by their key as in `claim_due`, as
+-- the next ones are.
 DELETE FROM holds WHERE message_id = ANY (ARRAY(
-    SELECT message_id FROM holds WHERE message_id = ANY ($1::text[]) AND state = 'waiting' FOR UPDATE SKIP LOCKED
+    SELECT message_id FROM holds WHERE message_id = ANY ($1::text[]) AND state = (SELECT 'waiting') FOR UPDATE SKIP LOCKED
 ))
 RETURNING message_id, tenant_id, traceparent, run_id
 
@@ -136,7 +139,7 @@ RETURNING message_id, tenant_id, traceparent, run_id
 -- templates are locked: that one can be sent again is either seen here, or comes after the block and lifts it.
 WITH wanted AS MATERIALIZED (
     SELECT message_id, account_id, template FROM holds JOIN numbers USING (number_id)
-    WHERE message_id = ANY ($1::text[]) AND state = 'waiting'
+    WHERE message_id = ANY ($1::text[]) AND state = (SELECT 'waiting')
     FOR UPDATE OF holds SKIP LOCKED
 ), stopped AS MATERIALIZED (
     SELECT account_id, template, held FROM templates
@@ -153,7 +156,7 @@ RETURNING holds.message_id, tenant_id, traceparent, code
 -- name: lock_quiet
 -- Takes message ids; locks those that still wait, skipping locked ones, and returns their hours and what time it is.
 SELECT message_id, tenant_id, traceparent, hours, now() AS now FROM holds
-WHERE message_id = ANY ($1::text[]) AND state = 'waiting'
+WHERE message_id = ANY ($1::text[]) AND state = (SELECT 'waiting')
 FOR UPDATE SKIP LOCKED
 
 -- name: postpone_holds
@@ -166,7 +169,7 @@ WHERE holds.message_id = ANY ($1::text[]) AND holds.message_id = told.message_id
 -- Takes message ids, a code and a time; those that still wait are looked at again after it, skipping locked ones.
 UPDATE holds SET due_at = now() + $3::interval, first_due_at = coalesce(first_due_at, due_at), code = $2
 WHERE message_id = ANY (ARRAY(
-    SELECT message_id FROM holds WHERE message_id = ANY ($1::text[]) AND state = 'waiting' FOR UPDATE SKIP LOCKED
+    SELECT message_id FROM holds WHERE message_id = ANY ($1::text[]) AND state = (SELECT 'waiting') FOR UPDATE SKIP LOCKED
 ))
 
 -- name: settle_holds

@@ -28,7 +28,7 @@ from tests.support.archive_events import TENANT
 from tests.support.database import Database
 
 TOKEN: Final = "a token that the services share"
-SECONDS: Final = 30.0
+SECONDS: Final = 60.0
 START: Final = datetime(2024, 5, 21, 9, 0)  # noqa: DTZ001  # exports say no zone
 ENDS: Final = frozenset({"completed", "failed", "canceled", "undone"})
 

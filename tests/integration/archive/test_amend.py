@@ -43,6 +43,7 @@ from tests.support.archive_events import (
     text,
 )
 
+WAITS_FOR_ME = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
 IMAGE = {"type": "image", "image": {"id": "1", "caption": "look at this"}}
 FILE = {"media_id": "med_1", "mime_type": "image/jpeg", "size_bytes": 1234}
 
@@ -318,8 +319,8 @@ async def test_whoever_waits_for_an_entry_goes_on_with_what_it_says_then(pool: P
         assert (await amendments.amend(ahead, limit=10)).looked_at == 1
         await amendments.note(pool, [second], numbers)
         behind = group.create_task(amendments.amend(pool, limit=10))
-        async with asyncio.timeout(5):
-            while not await ahead.fetchval("SELECT bool_or(NOT granted) FROM pg_locks"):
+        async with asyncio.timeout(60):
+            while not await ahead.fetchval(WAITS_FOR_ME):
                 assert not behind.done()
     (entry,) = await entries_of(pool)
     assert entry.content == text("three")

@@ -56,7 +56,7 @@ async def annotating(
 
 async def done(annotator: Annotator, pool: Pool, expected: int) -> None:
     """Steps until so many entries are annotated."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(180):
         while await states(pool) != ["done"] * expected:
             await annotator.step()
 
@@ -98,7 +98,7 @@ async def test_a_changed_text_is_annotated_again(pool: Pool, recorder: Recorder)
 
 async def test_an_entry_that_the_models_fail_on_spoils_no_other(pool: Pool, recorder: Recorder) -> None:
     await recorder.record([received("w1", "one"), received("w2", "fail", seconds=1), received("w3", "three", seconds=2)])
-    async with annotating(pool) as annotator, asyncio.timeout(30):
+    async with annotating(pool) as annotator, asyncio.timeout(180):
         while not await states(pool):
             await annotator.step()
     assert await states(pool) == ["done", "failed", "done"]
@@ -144,7 +144,7 @@ async def test_a_text_that_takes_the_models_with_it_holds_back_no_other(
     says = ["one", "two", "kill", "four", "five"]
     await recorder.record([received(f"w{n}", body, seconds=n) for n, body in enumerate(says)])
     async with annotating(pool, tell) as annotator:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while not await states(pool):
                 await annotator.step()
         assert await states(pool) == ["done", "done", "failed", "done", "done"]
@@ -155,14 +155,14 @@ async def test_a_text_that_takes_the_models_with_it_holds_back_no_other(
 
 def muse(texts: Sequence[str]) -> list[Annotation | None]:
     """A model that takes longer than a transaction may be silent."""
-    time.sleep(0.3 if any(texts) else 0)
+    time.sleep(1 if any(texts) else 0)
     return spell(texts)
 
 
 async def test_models_may_think_longer_than_others_may_be_silent(database: Database, pool: Pool, recorder: Recorder) -> None:
     await recorder.record([received("w1", "one"), received("w2", "two", seconds=1)])
     admin, name = await asyncpg.connect(database.admin_url), urlsplit(database.url).path[1:]
-    await admin.execute(f"ALTER ROLE {role_of('archive')} IN DATABASE {name} SET idle_in_transaction_session_timeout = '50ms'")
+    await admin.execute(f"ALTER ROLE {role_of('archive')} IN DATABASE {name} SET idle_in_transaction_session_timeout = '500ms'")
     await admin.close()
     async with open_pool(database.settings_for("archive"), "archive") as strict, annotating(strict, muse) as annotator:
         await done(annotator, pool, 2)

@@ -12,7 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from local.ports import free_port
-from services.archive.cache import AT_ONCE, WAIT_SECONDS, conversation_group, tenant_group
+from services.archive import cache
+from services.archive.cache import AT_ONCE, conversation_group, tenant_group
 from shared.cache import Cache, alias_of
 from shared.db.pool import Pool
 from shared.events.values import DeliveryStatus
@@ -33,7 +34,7 @@ async def listening(archive: Reader) -> AsyncIterator[None]:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not is_so():
             await asyncio.sleep(0.005)
 
@@ -140,7 +141,7 @@ async def test_every_change_is_seen_by_the_next_reader_of_every_process(archive:
 
         async def seen(is_so: Callable[[Any], bool], asked: str) -> None:
             assert is_so(await archive.get(asked))  # the process that wrote knows at once, the other one as soon as it hears
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not is_so(await other.get(asked)):
                     await asyncio.sleep(0.001)
 
@@ -161,7 +162,7 @@ async def test_every_change_is_seen_by_the_next_reader_of_every_process(archive:
         await archive.ask(path, method="PATCH", body={"title": "titled"})
         await seen(lambda row: row["title"] == "titled", path)
         await archive.tell(sent(message, "wamid.x"))
-        async with asyncio.timeout(10):  # of messages this process hears as the others do
+        async with asyncio.timeout(60):  # of messages this process hears as the others do
             while (await archive.get(f"{path}/entries"))["data"][1]["status"] != "sent":
                 await asyncio.sleep(0.001)
         await seen(lambda page: page["data"][1]["status"] == "sent", f"{path}/entries")
@@ -309,10 +310,11 @@ async def test_who_reads_a_page_has_its_conversation_kept_too(archive: Reader) -
     assert (await archive.get(path))["entry_count"] == 9
 
 
-async def test_many_pages_at_once_do_not_wait_for_each_other_for_ever(archive: Reader) -> None:
+async def test_many_pages_at_once_do_not_wait_for_each_other_for_ever(archive: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each needs its conversation, which others ask for too, and there are places for `AT_ONCE` questions."""
     path = await conversation(archive)
-    async with listening(archive), asyncio.timeout(WAIT_SECONDS), asyncio.TaskGroup() as group:
+    monkeypatch.setattr(cache, "WAIT_SECONDS", 120.0)  # what ends a deadlock is beyond the test
+    async with listening(archive), asyncio.timeout(60), asyncio.TaskGroup() as group:
         for limit in range(1, 4 * AT_ONCE):
             group.create_task(archive.get(f"{path}/entries?limit={limit}"))
             group.create_task(archive.get(path))
@@ -336,7 +338,7 @@ async def test_what_redis_was_away_for_is_told_without_anybody_reading(pool: Poo
         proxy.silent = True
         await writer.tell(received("new", seconds=30))
         proxy.silent = False
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await other.get(path))["entry_count"] != 9:
                 await writer.changes.catch_up()
                 await asyncio.sleep(0.02)

@@ -53,7 +53,7 @@ async def test_an_export_that_is_canceled_while_it_is_made_leaves_nothing(
 
     monkeypatch.setattr(work, "write", endless)
     _, made = await keep.ask("POST", "/api/exports", {"format": "csv", "everything": True})
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         working = group.create_task(keep.worker.work())
         await begun.wait()
         assert (await keep.ask("POST", f"/api/exports/{made['id']}/cancel"))[0] == 200
@@ -115,7 +115,7 @@ async def test_a_large_export_holds_back_no_other(keep: Keeping, monkeypatch: py
     worker = work.ExportWorker(
         keep.pool, Tenants(keep.pool), keep.objects, Metrics("archive"), SystemClock(), days=7, at_once=2
     )
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(worker.run(stop))
         await begun.wait()
         while await keep.pool.fetchval("SELECT count(*) FROM exports WHERE state = 'completed'") == 0:
@@ -137,7 +137,7 @@ async def test_a_worker_that_stops_gives_its_export_back(keep: Keeping, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr(work, "write", stuck)
         stop = asyncio.Event()
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             group.create_task(keep.worker.run(stop))
             await begun.wait()
             stop.set()

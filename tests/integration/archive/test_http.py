@@ -105,7 +105,7 @@ async def started(settings: Settings) -> AsyncIterator[Archive]:
             return components
 
         group.create_task(run([builder], drain_seconds=5, stop=stop, on_started=is_started.set))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await is_started.wait()
         try:
             async with aiohttp.ClientSession() as session:

@@ -163,7 +163,7 @@ async def test_they_go_with_their_entry_even_if_they_are_put_just_then(what: str
         async with keep.pool.acquire() as connection, connection.transaction():
             await removal.remove(connection, [(row["id"], row["sent_at"])])
 
-    async with asyncio.timeout(20), keep.pool.acquire() as putting, asyncio.TaskGroup() as group, putting.transaction():
+    async with asyncio.timeout(60), keep.pool.acquire() as putting, asyncio.TaskGroup() as group, putting.transaction():
         if what == "bookmark":
             assert await marks.put(putting, "bmk_1", TENANT, row["id"], "a note", None)
         else:

@@ -30,17 +30,11 @@ from shared.erasure.steps import Asking
 from shared.events.event import Event
 from shared.ids import EntryId, new_id
 from tests.support.archive_events import TENANT, at, message_id, received, released
+from tests.support.database import one_waits
 from tests.support.told import silent_outbox
 
 WHO = "+15558642097"
 PERSON = Person(addresses=[WHO])
-
-
-async def one_waits(pool: Pool, times: int = 1) -> None:
-    """Until so many statements wait for others' locks."""
-    async with asyncio.timeout(10):
-        while await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < times:
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -248,7 +242,7 @@ async def test_two_who_erase_the_same_person_erase_each_thing_once(pool: Pool, r
                 after = taken.place
         return found
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         both = await asyncio.gather(*(erase() for _ in range(3)))
     total = {place: sum(found[place] for found in both) for place in places}
     assert {place: count for place, count in total.items() if count} == {"entries": 120, "speakers": 7, "spoken": 60}

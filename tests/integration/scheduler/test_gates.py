@@ -166,7 +166,7 @@ async def test_settlers_side_by_side_close_the_same_gates_without_a_deadlock(out
         order = batch if turn % 2 else list(reversed(batch))
         await settle(outbox, *(outcome("deferred", e, retry_at=until, gate=put_back(e, n + turn)) for n, e in enumerate(order)))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         await asyncio.gather(*(tell(batch, turn) for turn, batch in enumerate(batches)), *(gates.prune(pool) for _ in range(4)))
     assert await pool.fetchval("SELECT count(*) FROM gates") > 4
     assert await consistent(pool) == 0

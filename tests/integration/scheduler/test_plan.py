@@ -11,11 +11,14 @@ import pytest
 
 from services.scheduler.domain.window import RESERVED_PERCENT
 from services.scheduler.store.holds import (
+    BLOCK_HELD,
     CANCEL_HOLDS,
     CLAIM_DUE,
+    DOUBT_WINDOWS,
     END_WAITING,
     EXPIRE_HOLDS,
     FORGET_UNSETTLED,
+    LOCK_QUIET,
     SETTLE_HOLDS,
 )
 from services.scheduler.store.projections import PRUNE_LIFTED, PRUNE_WINDOWS, SUPPRESS_LATER, UNBLOCK_HOLDS
@@ -125,6 +128,29 @@ async def test_a_backlog_is_read_only_as_far_as_it_is_released(connection: Conne
     released, read, plan = await claim(connection)
     assert released == 1
     assert read <= FEW, plan
+
+
+@pytest.mark.usefixtures("backlog")
+async def test_what_is_released_is_found_by_its_key(connection: Connection) -> None:
+    """The index of what waits has the ids too, in its last column: to look them up there is to read all of it."""
+    _, _, plan = await claim(connection)
+    lookups = [node for node in nodes(json.loads(plan)[0]["Plan"]) if "message_id = ANY" in node.get("Index Cond", "")]
+    assert [node["Index Name"] for node in lookups] == ["holds_pkey"], plan
+
+
+@pytest.mark.parametrize(("name", "text", "more"), [
+    ("take_out", END_WAITING, ""),
+    ("block", BLOCK_HELD, ""),
+    ("quiet", LOCK_QUIET, ""),
+    ("doubt", DOUBT_WINDOWS, ", 'code', '5 s'"),
+])  # fmt: skip
+async def test_what_waits_is_found_by_its_key_in_a_table_nobody_has_seen(
+    name: str, text: str, more: str, connection: Connection
+) -> None:
+    await connection.execute(f"PREPARE {name} AS {text}")
+    plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {name} ('{{msg_1}}'{more})"))[0]["Plan"]
+    indexes = {node["Index Name"] for node in nodes(plan) if node.get("Index Name", "").startswith("holds")}
+    assert indexes == {"holds_pkey"}, plan
 
 
 @pytest.mark.usefixtures("backlog")

@@ -197,7 +197,7 @@ async def test_claimers_and_settlers_side_by_side_keep_the_window_and_leave_noth
                 await settle(outbox, *final)
             ended.update(e.message_id for e in outcomes if isinstance(e, MessageSent | MessageFailed))
 
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         await asyncio.gather(*(work() for _ in range(4)))
     assert max(ended.values()) == 1
     assert await consistent(pool) == 0

@@ -222,7 +222,7 @@ async def disturb(world: World, run_id: str) -> None:
 
 async def let_end(world: World) -> None:
     """Nothing happens any more but what must."""
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(90):
         while world.waiting or not await world.pool.fetchval("SELECT bool_and(state IN ('ended', 'canceled')) FROM runs"):
             await resume(world.outbox, *world.audiences)
             await world.pool.execute("UPDATE runs SET tend_at = now() WHERE tend_at < 'infinity'")  # a minute later
