@@ -36,6 +36,8 @@ _FILE_NAME: Final = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _LOCK_SECONDS: Final = 0.2
 _LOCK_TRIES: Final = 10
 _LOOK_SECONDS: Final = 1.0
+_ROLE_TRIES: Final = 20
+_ROLE_SECONDS: Final = 0.1
 
 
 class MigrationError(Exception):
@@ -79,11 +81,25 @@ async def migrate(admin_url: str, role_password: str) -> int:
             await asyncio.sleep(_LOCK_SECONDS)
         applied = 0
         for service in OWNERS:
-            await _ensure_schema(connection, service, role_password)
+            await _ensure_schema_beside_others(connection, service, role_password)
             applied += await _apply(connection, service)
         return applied
     finally:
         await connection.close()
+
+
+async def _ensure_schema_beside_others(connection: asyncpg.Connection[asyncpg.Record], service: str, password: str) -> None:
+    """Roles are the whole server's, locks one database's: where two databases of a server are migrated at once, PostgreSQL lets one
+    of them change a role and refuses the other ("tuple concurrently updated"), which tries again."""
+    for attempt in range(_ROLE_TRIES):
+        try:
+            await _ensure_schema(connection, service, password)
+        except (asyncpg.InternalServerError, asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+            if attempt == _ROLE_TRIES - 1:
+                raise
+            await asyncio.sleep(_ROLE_SECONDS)
+        else:
+            return
 
 
 async def _ensure_schema(connection: asyncpg.Connection[asyncpg.Record], service: str, password: str) -> None:

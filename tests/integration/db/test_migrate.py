@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,15 +21,28 @@ from shared.db.pool import role_of
 PASSWORD = "p'ass\"w\\ord"
 
 
-@pytest.fixture
-async def empty(postgres: str) -> AsyncIterator[str]:
-    """The superuser's URL of a database with nothing in it."""
+@asynccontextmanager
+async def new_database(postgres: str) -> AsyncIterator[str]:
     connection = await asyncpg.connect(postgres)
     name = f"test_{uuid.uuid4().hex}"
     await connection.execute(f"CREATE DATABASE {name}")
     yield postgres.rpartition("/")[0] + f"/{name}"
     await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
+
+
+@pytest.fixture
+async def empty(postgres: str) -> AsyncIterator[str]:
+    """The superuser's URL of a database with nothing in it."""
+    async with new_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+async def another(postgres: str) -> AsyncIterator[str]:
+    """One more on the same server."""
+    async with new_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture
@@ -81,6 +95,16 @@ async def test_the_owner_of_the_database_need_be_no_superuser(owned: str, role_p
 async def test_two_runners_at_once_apply_each_migration_once(empty: str, role_password: str) -> None:
     applied = await asyncio.gather(*(migrate(empty, role_password) for _ in range(3)))
     assert sorted(applied) == [0, 0, sum(len(migrations_of(service)) for service in OWNERS)]
+
+
+async def test_two_databases_of_a_server_are_migrated_at_once(empty: str, another: str, role_password: str) -> None:
+    """Their roles are the same."""
+
+    async def migrated_often(url: str) -> None:
+        for _ in range(15):
+            await migrate(url, role_password)
+
+    await asyncio.gather(migrated_often(empty), migrated_often(another))
 
 
 async def test_a_later_migration_is_applied_to_what_is_there(empty: str, services: Path, role_password: str) -> None:
@@ -158,7 +182,7 @@ async def migrated_once_told(url: str, settings: DatabaseSettings, password: str
         said.append(missing)
         waits.set()
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = group.create_task(wait(settings, "gateway", tell))
         await waits.wait()
         assert not waiting.done()
@@ -180,7 +204,7 @@ async def test_waiting_begins_before_there_is_a_ledger(empty: str, services: Pat
 async def test_waiting_begins_before_there_is_a_server(role_password: str) -> None:
     nowhere = role_settings("postgresql://127.0.0.1:1/none", role_password)
     said: asyncio.Queue[str] = asyncio.Queue()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = group.create_task(wait(nowhere, "gateway", said.put_nowait))
         assert await said.get() == "ConnectionRefusedError"
         waiting.cancel()
@@ -192,7 +216,7 @@ async def test_an_older_version_does_not_wait_for_what_a_newer_one_has_added(
     (services / "0002_second.sql").write_text("CREATE TABLE second (id integer);")
     await migrate(empty, role_password)
     (services / "0002_second.sql").unlink()
-    await asyncio.wait_for(wait(role_settings(empty, role_password), "gateway", pytest.fail), 10)
+    await asyncio.wait_for(wait(role_settings(empty, role_password), "gateway", pytest.fail), 60)
 
 
 async def test_waiting_refuses_a_schema_that_is_another_versions(empty: str, services: Path, role_password: str) -> None:

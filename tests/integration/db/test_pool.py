@@ -38,7 +38,7 @@ async def test_a_wrong_password_is_refused(database: Database) -> None:
 
 
 async def test_a_statement_that_takes_too_long_is_cut_and_the_pool_lives_on(database: Database) -> None:
-    async with open_pool(hurried(database, command_seconds=0.2), "gateway") as pool:
+    async with open_pool(hurried(database, command_seconds=1.5), "gateway") as pool:
         with pytest.raises(TimeoutError) as caught:
             await pool.execute("SELECT pg_sleep(60)")
         assert is_unavailable(caught.value)
@@ -55,7 +55,7 @@ async def test_the_role_itself_has_limits(database: Database) -> None:
 
 
 async def test_the_wait_for_a_free_connection_is_bounded(database: Database) -> None:
-    async with open_pool(hurried(database, acquire_seconds=0.3), "gateway") as pool, asyncio.timeout(10):
+    async with open_pool(hurried(database, acquire_seconds=1.5), "gateway") as pool, asyncio.timeout(60):
         async with pool.acquire():
             with pytest.raises(TimeoutError) as caught:
                 await pool.fetchval("SELECT 1")
@@ -64,7 +64,7 @@ async def test_the_wait_for_a_free_connection_is_bounded(database: Database) -> 
 
 
 async def test_a_pool_closes_although_a_connection_is_in_use(database: Database) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with open_pool(hurried(database), "gateway") as pool:
             await pool.acquire()
 
@@ -91,7 +91,7 @@ async def test_callers_are_told_within_a_bound_that_the_server_is_gone(private_s
         acquire_seconds=1,
         command_seconds=1,
     )
-    async with open_pool(settings, "gateway") as pool, asyncio.timeout(40):
+    async with open_pool(settings, "gateway") as pool, asyncio.timeout(120):
 
         async def answers() -> bool:
             try:
@@ -105,7 +105,7 @@ async def test_callers_are_told_within_a_bound_that_the_server_is_gone(private_s
         async def is_silent() -> bool:
             return not await answers()
 
-        assert await answers()
+        await until(answers, "the server answers")
         private_server.kill()
         await until(is_silent, "its last processes end")
         for _ in range(4):
