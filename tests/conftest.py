@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from tests.support.database import Database, cloned_database
-from tests.support.servers import VALKEY_DATABASES, Asking, Servers, ServersElsewhere, need
+from tests.support.servers import Asking, Servers, ServersElsewhere, need
 
 hypothesis.settings.register_profile("chasqui", deadline=None)  # how long an example takes is the machine's affair
 hypothesis.settings.load_profile("chasqui")
@@ -102,14 +102,11 @@ async def database(postgres: str, role_password: str) -> AsyncIterator[Database]
 
 @pytest.fixture
 def redis_url(servers: Asking) -> str:
-    """An empty Valkey database, this worker's alone."""
-    server = need(servers, "valkey").rpartition("/")[0]
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")
-    number = int(worker) + 1
-    assert number < VALKEY_DATABASES
-    with redis.Redis.from_url(f"{server}/{number}") as client:
-        client.flushdb()
-    return f"{server}/{number}"
+    """An empty Valkey, this worker's alone: channels, scripts and connections that are cut are those of a whole server."""
+    url = need(servers, "valkey", os.environ.get("PYTEST_XDIST_WORKER", ""))
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+    return url
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from tests.support.browser import Tab, need_chromium, opened_tab
 from tests.support.database import Database
 from tests.unit.gateway.test_spans import MESSAGE, TENANT
 
-pytestmark = pytest.mark.timeout(120)
-
 HOSTILE: Final = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 FOCUSED: Final = "document.activeElement.dataset.id"
 FAINT: Final = """

@@ -21,7 +21,7 @@ from tests.support.leftovers import leftovers
 from tests.support.platform import Api, until
 from tests.support.servers import Asking, need
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PHONE: Final = "+15558642097"
 OTHER: Final = "+15558642098"
@@ -114,7 +114,7 @@ async def completed(api: Api, erasure_id: str) -> dict[str, Any]:
         view = await api.get(f"/api/erasures/{erasure_id}")
         return view if view["state"] == "completed" else None
 
-    return dict(await until(done, "the erasure to be completed", 60))
+    return dict(await until(done, "the erasure to be completed"))
 
 
 async def is_verified(api: Api, erasure: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.archive.importing import android, chat
-from tests.support.platform import Api, Platform, until
+from tests.support.platform import PATIENCE_SECONDS, Api, Platform, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,7 +19,7 @@ async def over(api: Api, import_id: str) -> dict[str, Any]:
         found: dict[str, Any] = await api.get(f"/api/imports/{import_id}")
         return found if found["state"] in {"completed", "failed"} else None
 
-    found: dict[str, Any] = await until(ended, "the import to end", 40.0)
+    found: dict[str, Any] = await until(ended, "the import to end")
     return found
 
 
@@ -51,7 +51,7 @@ async def test_a_file_at_once_and_the_same_in_parts(platform: Platform) -> None:
             ) as answer:
                 assert answer.status == 200, await answer.text()
                 assert answer.headers["Upload-Offset"] == str(start + len(part))
-        async with asyncio.timeout(40), api.session.get(f"{api.url}/api/imports/{made['id']}/events") as answer:
+        async with asyncio.timeout(PATIENCE_SECONDS), api.session.get(f"{api.url}/api/imports/{made['id']}/events") as answer:
             assert answer.content_type == "text/event-stream"
             last = (await answer.text()).strip().split("\n\n")[-1]
         assert last.startswith("event: end\n")

@@ -59,7 +59,7 @@ async def test_the_recipients_answer_is_in_the_conversation_and_is_found(api: Ap
 
 
 async def test_a_scheduled_message_waits_for_its_time(api: Api) -> None:
-    due = datetime.now(UTC) + timedelta(seconds=2)
+    due = datetime.now(UTC) + timedelta(seconds=6)  # to be looked at before, on a machine that stands still at times too
     message_id = await api.send(to="+15557772222", scheduled_time=due.isoformat())
     message = await api.message(message_id)
     assert message["status"] == "scheduled"
@@ -70,14 +70,13 @@ async def test_a_scheduled_message_waits_for_its_time(api: Api) -> None:
 
 
 async def test_a_scheduled_message_can_be_canceled_and_never_leaves(api: Api) -> None:
-    due = datetime.now(UTC) + timedelta(seconds=5)  # a cancellation that overtakes its message is tried again after a second
-    message_id = await api.send(to="+15557773333", scheduled_time=due.isoformat())
+    due = datetime.now(UTC) + timedelta(seconds=10)  # a cancellation that overtakes its message is tried again after a second
+    message_id, other = [await api.send(to=to, scheduled_time=due.isoformat()) for to in ("+15557773333", "+15557773334")]
     status, body = await api.call("POST", f"/api/messages/{message_id}/cancel")
     assert (status, body["id"]) == (202, message_id)
     await api.until_status(message_id, "canceled")
     status, body = await api.call("POST", f"/api/messages/{message_id}/cancel")
     assert (status, body["status"]) == (202, "canceled")
-    other = await api.send(to="+15557773334", scheduled_time=due.isoformat())
     await api.until_status(other, "read")  # the canceled one's time has passed as well
     assert (await api.message(message_id))["status"] == "canceled"
 
@@ -118,7 +117,7 @@ async def test_a_batch_of_a_thousand_is_sent(api: Api, content_type: str) -> Non
         by_id = {message["id"]: message["status"] for message in await api.all_messages()}
         return all(by_id[one] in {"sent", "delivered", "read"} for one in ids)
 
-    await until(all_sent, "the whole batch to be sent", 60)
+    await until(all_sent, "the whole batch to be sent", 120)
 
 
 async def test_faults_in_a_batch_cost_themselves_only(api: Api) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.platform import Api, until
+from tests.support.platform import PATIENCE_SECONDS, Api, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -34,7 +34,7 @@ async def test_who_was_away_takes_up_the_statuses(api: Api) -> None:
     framed: list[dict[str, Any]] = []
     async with api.session.ws_connect(f"{api.url}/api/events/ws?after={place}") as socket:
         while not framed or framed[-1]["type"] != "message.read":
-            frame = await socket.receive_json(timeout=20)
+            frame = await socket.receive_json(timeout=PATIENCE_SECONDS)
             assert frame["event"] != "reset"
             if _is_of(frame["data"], message_id):
                 framed.append(frame["data"])
@@ -53,7 +53,7 @@ async def test_a_message_is_followed_to_its_answer(api: Api) -> None:
     message_id = None
     async with aiohttp.ClientSession(trust_env=False) as browser:  # without a key
         url = f"{api.url}/api/events?token={ticket['token']}"
-        async with browser.get(url, timeout=aiohttp.ClientTimeout(total=60)) as stream:
+        async with browser.get(url, timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS)) as stream:
             assert stream.status == 200
             async for line in stream.content:
                 if line == b"event: ready\n":

@@ -17,8 +17,6 @@ from tests.support.assembly import Assembly, assembled
 from tests.support.database import Database
 from tests.support.platform import until
 
-pytestmark = pytest.mark.timeout(60)
-
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 STATUSES: Final = ("sent", "delivered", "read")

@@ -13,8 +13,6 @@ from tests.support.assembly import Assembly, assembled
 from tests.support.database import Database
 from tests.support.platform import Api, until
 
-pytestmark = pytest.mark.timeout(60)
-
 QUEUE = "scheduler.hold"
 SERVICES = ["archive", "gateway", "scheduler", "sender"]
 TEXT, PHONE = "a very private text", "+15551234567"

@@ -27,7 +27,7 @@ from tests.support.database import cloned_database
 from tests.support.platform import Api, until
 from tests.support.servers import Asking, need
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # Nothing of this stands anywhere else: whoever finds one of them knows where it comes from.
 PERSONAL: Final = {

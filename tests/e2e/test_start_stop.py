@@ -14,8 +14,6 @@ import pytest
 
 from tests.support.platform import Api, Platform, until
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 async def own(tmp_path: Path) -> AsyncIterator[Platform]:

@@ -19,7 +19,7 @@ from tests.support.database import cloned_database
 from tests.support.platform import Api, until
 from tests.support.servers import Asking, need
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RECIPIENT: Final = "+15556660001"
 """Both write to the same person."""

@@ -13,8 +13,6 @@ from tests.support.assembly import Assembly, assembled
 from tests.support.database import Database
 from tests.support.platform import until
 
-pytestmark = pytest.mark.timeout(40)
-
 WAY = [
     # span, its service, the span it hangs on
     ("POST /api/messages", "gateway", None),
@@ -56,12 +54,14 @@ async def test_one_trace_covers_a_message_from_the_request_to_the_archive(
         return [span for span in exporter.get_finished_spans() if f"{span.context.trace_id:032x}" == message["trace_id"]]
 
     def complete() -> bool:
-        names = [span.name for span in spans()]
+        names, known = [span.name for span in spans()], {span.context.span_id for span in spans()}
         recorded = names.count("process archive.record")
-        return all(name in names for name, _, _ in WAY) and names.count("webhook status") == STATUSES and recorded >= STATUSES
+        ended = all(span.parent is None or span.parent.span_id in known for span in spans())
+        found = all(name in names for name, _, _ in WAY)
+        return found and ended and names.count("webhook status") == STATUSES and recorded >= STATUSES
 
     try:
-        await until(complete, "the trace to be complete", 10)
+        await until(complete, "the trace to be complete")
         assert_connected(spans())
     except AssertionError as error:
         raise AssertionError(f"{error}\n{tree(spans())}") from None
@@ -81,8 +81,7 @@ async def test_a_caller_who_traces_sees_the_message_in_the_callers_trace(
         assert status == 202
         message = await api.until_status(accepted["id"], "read")
     assert message["trace_id"] == trace_id
-    ours = [span for span in exporter.get_finished_spans() if f"{span.context.trace_id:032x}" == trace_id]
-    entry = next(span for span in ours if span.name == "POST /api/messages")
+    (entry,) = await recorded(exporter, "POST /api/messages", 1, trace_id)
     assert entry.parent is not None
     assert f"{entry.parent.span_id:016x}" == caller
 
@@ -94,7 +93,7 @@ async def test_messages_of_a_batch_share_the_requests_trace(assembly: Assembly, 
         assert status == 202
         messages = [await api.until_status(one["id"], "read") for one in accepted["results"]]
     (trace_id,) = {message["trace_id"] for message in messages}
-    calls = [s for s in exporter.get_finished_spans() if s.name == "POST messages" and f"{s.context.trace_id:032x}" == trace_id]
+    calls = await recorded(exporter, "POST messages", 5, trace_id)
     assert {(s.attributes or {})["message_id"] for s in calls} == {message["id"] for message in messages}
 
 
@@ -103,31 +102,38 @@ async def test_a_webhook_that_is_recorded_is_linked_from_what_it_says(
 ) -> None:
     async with assembly.api() as api:
         await api.until_status(await api.send(to="+15551234567"), "read")
-    brought = {
-        (span.context.trace_id, span.context.span_id)
-        for span in exporter.get_finished_spans()
-        if span.name == "POST /api/webhooks/whatsapp"
-    }
-    linked = [
-        {(link.context.trace_id, link.context.span_id) for link in span.links}
-        for span in exporter.get_finished_spans()
-        if span.name == "webhook status"
-    ]
-    assert len(linked) == STATUSES
-    assert all(links and links <= brought for links in linked)
+    said = await recorded(exporter, "webhook status", STATUSES)
+    linked = [{(link.context.trace_id, link.context.span_id) for link in span.links} for span in said]
+
+    def brought() -> set[tuple[int, int]]:
+        webhooks = [span for span in exporter.get_finished_spans() if span.name == "POST /api/webhooks/whatsapp"]
+        return {(span.context.trace_id, span.context.span_id) for span in webhooks}
+
+    await until(lambda: all(links and links <= brought() for links in linked), "the webhooks to be recorded")
 
 
 async def test_a_retry_is_told_by_its_attempts(assembly: Assembly, exporter: InMemorySpanExporter) -> None:
     """The sandbox is overloaded when it is first asked."""
     async with assembly.api() as api:
         message = await api.until_status(await api.send(to="+19995550029"), "read")
-    attempts = [
-        s for s in exporter.get_finished_spans() if s.name == "attempt" and f"{s.context.trace_id:032x}" == message["trace_id"]
-    ]
+    attempts = await recorded(exporter, "attempt", 2, message["trace_id"])
     first, second = sorted(attempts, key=lambda span: span.start_time or 0)
     assert (first.status.is_ok, [event.name for event in first.events]) == (False, ["put_back"])
     assert (first.attributes or {})["error.type"] == "provider.131016"
     assert ((second.attributes or {})["outcome"], (second.attributes or {})["attempt"]) == ("sent", 2)
+
+
+async def recorded(exporter: InMemorySpanExporter, name: str, count: int, trace_id: str | None = None) -> list[ReadableSpan]:
+    """All of this name, once so many have ended: what a span is about may be seen before its end."""
+
+    def found() -> list[ReadableSpan]:
+        named = [span for span in exporter.get_finished_spans() if span.name == name]
+        return [span for span in named if trace_id is None or f"{span.context.trace_id:032x}" == trace_id]
+
+    await until(lambda: len(found()) >= count, f"{count} of {name} to end")
+    spans = found()
+    assert len(spans) == count
+    return spans
 
 
 def assert_connected(spans: Sequence[ReadableSpan]) -> None:

@@ -16,7 +16,7 @@ from tests.support.database import cloned_database
 from tests.support.platform import Api, until
 from tests.support.servers import Asking, need
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TOKEN: Final = "auth-token-of-the-account"
 NEW_TOKEN: Final = "auth-token-after-the-change"

@@ -24,12 +24,14 @@ from tests.fault.conftest import Scene, open_scene
 from tests.support.platform import ROOT, Api, Platform, until
 from tests.support.servers import Asking, need
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 FLOWING: Final = 400
 LATER: Final = 20
 STATUS_MS: Final = 3_000
-FIRST_DUE: Final = timedelta(seconds=20)
+LAST_STATUS_MS: Final = 8_000
+"""Of what is sent last: nothing is said of it before everything is killed."""
+FIRST_DUE: Final = timedelta(seconds=30)
 """Longer than a backup takes."""
 FAR: Final = "2032-02-29T12:00:00+00:00"
 
@@ -45,7 +47,7 @@ def command(platform: Platform, module: str, argument: Path) -> subprocess.Compl
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CHASQUI_")}
     environment |= {**platform.ports, "CHASQUI_LOCAL__FOLDER": str(platform.folder / "home")}
     argv = [sys.executable, "-m", module, str(argument)]
-    return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
 def destroy(home: Path) -> dict[str, str]:
@@ -95,7 +97,7 @@ async def until_taken(scene: Scene, ids: list[str]) -> None:
     async def taken() -> bool:
         return len(await received_by_provider(scene, ids)) == len(ids)
 
-    await until(taken, "the provider to have all", 60)
+    await until(taken, "the provider to have all")
 
 
 @dataclass(slots=True)
@@ -141,7 +143,8 @@ async def until_the_end(scene: Scene, backups: Path) -> tuple[Story, dict[str, A
         await scene.sandbox.patch_behaviour(status_delay_ms=STATUS_MS, latency_ms=40)
         due = datetime.now(UTC) + FIRST_DUE
         reported = await scheduled(api, scene, LATER, 0, due)
-        unreported = await scheduled(api, scene, LATER, 1_000, due + timedelta(milliseconds=4 * STATUS_MS))
+        last_due = due + timedelta(milliseconds=4 * STATUS_MS)
+        unreported = await scheduled(api, scene, LATER, 1_000, last_due)
         (far,) = await scheduled(api, scene, 1, 2_000, FAR)
         flowing = await send_batch(api, scene, FLOWING, 10_000)
         made = await asyncio.to_thread(command, scene.platform, "local.backup", backups)
@@ -149,6 +152,9 @@ async def until_the_end(scene: Scene, backups: Path) -> tuple[Story, dict[str, A
         assert datetime.now(UTC) < due, "nothing that is due later has left before the backup is complete"
         expected = await answers(api, ended, **asked)
         after = await send_batch(api, scene, 5, 20_000)
+        await until_taken(scene, [*flowing, *after, *reported])
+        await scene.sandbox.patch_behaviour(status_delay_ms=LAST_STATUS_MS)
+        assert datetime.now(UTC) < last_due, "what is sent last is reported late"
         await until_all_are(api, [*flowing, *after, *reported], {"read"})
         await until_taken(scene, unreported)
     return Story(next(backups.iterdir()), expected, ended, flowing, reported, unreported, far, after), asked
@@ -184,6 +190,7 @@ async def test_the_drill(scene: Scene, tmp_path: Path) -> None:
     platform = scene.platform
     story, asked = await until_the_end(scene, tmp_path / "backups")
     kill_all(platform)
+    await scene.sandbox.patch_behaviour(status_delay_ms=STATUS_MS)
     before = await received_by_provider(scene, story.sent)
     assert before == dict.fromkeys(story.sent, 1)
     secrets = destroy(platform.folder / "home")

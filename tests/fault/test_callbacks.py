@@ -13,7 +13,7 @@ from tests.fault.account import UNKNOWABLE, send_batch, until_all_are, until_boo
 from tests.fault.conftest import Scene
 from tests.support.platform import until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 MESSAGES = 400
 

@@ -20,15 +20,16 @@ from tests.fault.conftest import Scene, open_scene
 from tests.support.platform import Api, until
 from tests.support.servers import Asking, need
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(600)
 
 PEOPLE: Final = 2_000
 PER_MINUTE: Final = 3_000
 """Slow enough for all of what happens to it, each after some more have been sent, on a busy machine too."""
 BLOWS: Final = (*("pause",) * 6, *("scheduler",) * 2, *("sender",) * 2, "gateway", "paused scheduler")
-SENT_BETWEEN: Final = (20, 100)
-GRACE_SECONDS: Final = 10
-"""A call that a killed sender had under way, and that never arrived, is made again after that."""
+SENT_BETWEEN: Final = (20, 60)
+GRACE_SECONDS: Final = 25
+"""A call that a killed sender had under way, and that never arrived, is made again after that. Of one that did arrive the report
+has to be quicker, past a gateway that is just starting again."""
 AWAY: Final = frozenset({502, 503, 504})
 
 
@@ -52,7 +53,7 @@ async def insist(api: Api, method: str, path: str, body: Any = None, *, accept: 
         assert status in {*accept, *AWAY}, answer
         return None if status in AWAY else (answer or True)
 
-    return await until(answered, f"an answer to {method} {path}", 40)
+    return await until(answered, f"an answer to {method} {path}")
 
 
 async def drafted(api: Api, scene: Scene) -> str:
@@ -109,7 +110,7 @@ async def test_a_campaign_through_pauses_and_kills_reaches_everybody_once(seed: 
             async def more_sent(enough: int = enough) -> bool:
                 return await scene.sandbox.taken() >= enough
 
-            await until(more_sent, f"{enough} to be sent, before {blow} of {blows}", 60)
+            await until(more_sent, f"{enough} to be sent, before {blow} of {blows}")
             await strike(api, scene, campaign, blow)
         assert await scene.sandbox.taken() < PEOPLE, "it was over before the last blow"
         await scene.platform.until_ready()
@@ -117,7 +118,7 @@ async def test_a_campaign_through_pauses_and_kills_reaches_everybody_once(seed: 
         async def completed() -> bool:
             return bool((await insist(api, "GET", campaign))["state"] == "completed")
 
-        await until(completed, f"the campaign to be completed, after {blows}", 90)
+        await until(completed, f"the campaign to be completed, after {blows}", 180)
         rows = await ledger_of(api, campaign)
         progress = (await insist(api, "GET", campaign))["progress"]
     received = await scene.sandbox.ledger()

@@ -62,7 +62,6 @@ async def dead(bus: Bus) -> Sequence[int]:
     return [seq(event) for letter in (await bus.dead_letters(DYING.name)).letters for event in letter.events]
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("step", ["sending", "sent", "acknowledged"])
 @pytest.mark.parametrize("at", [1, 30])
 async def test_a_replay_that_is_killed_loses_no_letter(rabbit_url: str, step: str, at: int) -> None:

@@ -11,7 +11,7 @@ from tests.fault.conftest import Scene
 from tests.support.leftovers import leftovers
 from tests.support.platform import Api, until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 PHONE: Final = "+15558642097"
 WORD: Final = "Zephyrquill"

@@ -23,7 +23,7 @@ from tests.support.archive_events import TENANT
 from tests.support.database import Database
 from tests.support.platform import until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RECORDS: Final = 60_000
@@ -43,7 +43,7 @@ class Service:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "services.archive", env=self._environment, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
         )
-        await until(self._is_up, "the archive to answer", 60.0)
+        await until(self._is_up, "the archive to answer")
 
     async def kill(self) -> list[int]:
         """With SIGKILL; returns the processes that it had started."""
@@ -113,9 +113,9 @@ async def test_an_import_goes_on_behind_its_last_block(database: Database, redis
                 return bool(now > stored)
 
             for _ in range(BLOWS):
-                await until(is_further, "another block to be stored", 60.0)
+                await until(is_further, "another block to be stored")
                 left = await service.kill()
-                await until(partial(none_runs, left), "the reading process to end with it", 30.0)
+                await until(partial(none_runs, left), "the reading process to end with it")
                 stored = await connection.fetchval("SELECT entry_count FROM imports WHERE id = $1", made["id"])
                 assert stored < RECORDS, "it was over before the blow"
                 assert await connection.fetchval("SELECT count(*) FROM entries") == stored

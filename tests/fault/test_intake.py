@@ -29,7 +29,7 @@ from tests.fault.conftest import Scene, open_scene
 from tests.support.platform import Api, until
 from tests.support.servers import Asking, need
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(480), pytest.mark.asyncio(loop_scope="module")]
 
 MESSAGES: Final = 200
 INBOUND: Final = 1_000
@@ -106,7 +106,7 @@ class Provider:
 
     async def bring_all(self) -> None:
         left = iter(self.payloads)
-        timeout = aiohttp.ClientTimeout(total=10)
+        timeout = aiohttp.ClientTimeout(total=30)
         async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session, asyncio.TaskGroup() as group:
             for _ in range(POSTS_AT_ONCE):
                 group.create_task(self._bring(session, left))
@@ -212,7 +212,7 @@ async def strike(scene: Scene, provider: Provider, names: Sequence[str]) -> None
         os.kill(one["pid"], signal.SIGKILL)
     assert provider.done < len(provider.payloads), "all had been brought before the blow"
     for one in before:
-        await scene.platform.until_restarted(one["name"], one, 60)
+        await scene.platform.until_restarted(one["name"], one)
 
 
 @pytest.mark.parametrize("blow", BLOWS)
@@ -241,7 +241,7 @@ async def test_nothing_is_lost_or_told_twice_or_goes_down(scene: Scene, witness:
         async def all_told() -> bool:
             return (await witness.told()).keys() >= set(wamids)
 
-        await until(all_told, "every inbound message to be told", 60)
+        await until(all_told, "every inbound message to be told")
     told = await witness.told()
     assert set(told.values()) == {1}, "told twice"
     await until_recorded(scene, len(told))
@@ -259,7 +259,7 @@ async def until_recorded(scene: Scene, count: int) -> None:
         async def all_recorded() -> bool:
             return bool(await connection.fetchval("SELECT count(*) = $1 FROM archive.incoming", count))
 
-        await until(all_recorded, "the archive to have them all", 60)
+        await until(all_recorded, "the archive to have them all")
         assert await connection.fetchval("SELECT sum(unread_count) FROM archive.conversations") == count
         assert await connection.fetchval("SELECT count(*) FROM gateway.webhooks") == 0, "set aside, or never read"
     finally:

@@ -8,7 +8,7 @@ from tests.fault.account import UNKNOWABLE, send_batch, until_books_balance
 from tests.fault.conftest import Scene
 from tests.support.platform import until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.8])

@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from tests.fault.account import SETTLED, received_by_provider, send_batch, until_all_are, until_books_balance
 from tests.fault.conftest import Scene, open_scene
-from tests.support.platform import Sandbox, until
+from tests.support.platform import PATIENCE_SECONDS, Sandbox, until
 
-pytestmark = [pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
 
 NO_FAULTS: Final = {"hang_after_accept": 0.0, "reset_after_accept": 0.0, "http_500": 0.0, "http_500_after_accept": 0.0}
 HANG_SECONDS: Final = 10.0
@@ -46,7 +46,7 @@ async def until_no_call_is_open(scene: Scene) -> None:
         async def all_recorded() -> bool:
             return not await connection.fetchval("SELECT count(*) FROM sender.attempts WHERE state = 'submitting'")
 
-        await until(all_recorded, "all attempts to be recorded", HANG_SECONDS + 15)
+        await until(all_recorded, "all attempts to be recorded", HANG_SECONDS + PATIENCE_SECONDS)
     finally:
         await connection.close()
 
@@ -103,7 +103,7 @@ async def test_what_may_have_left_and_did_not_stays_unknown_and_is_never_sent_ag
 
 
 async def test_a_provider_slower_than_agreed_gets_every_message_once(scene: Scene, sandbox: Sandbox) -> None:
-    """Its number takes a tenth of what we were told: most requests are throttled (130429), and come back."""
+    """Its number takes much less than we were told, or than a slow machine sends: what is throttled (130429) comes back."""
     number = dict(Sandbox.NUMBER)
     display = str(number.pop("display_number")).removeprefix("+")
     at_sandbox = {
@@ -112,10 +112,10 @@ async def test_a_provider_slower_than_agreed_gets_every_message_once(scene: Scen
         "webhook_url": f"{scene.platform.run['gateway_url']}/api/webhooks/whatsapp",
     }
     path = f"/control/numbers/{at_sandbox.pop('phone_number_id')}"
-    await sandbox.put(path, {**at_sandbox, "messages_per_second": 100})
+    await sandbox.put(path, {**at_sandbox, "messages_per_second": 40})
     try:
         async with scene.platform.api() as api:
-            ids = await send_batch(api, scene, 300, 6000)
+            ids = await send_batch(api, scene, 200, 6000)
             await until_books_balance(api, scene, ids)
     finally:
         await sandbox.put(path, at_sandbox)
@@ -179,7 +179,7 @@ async def test_each_conduct_of_a_recipient_has_its_status(scene: Scene, scripted
             return message if message["status"] == expected.status and not missing(message, expected) else None
 
         try:
-            message = await until(arrived, f"{message_id} to be {expected.status}", 30)
+            message = await until(arrived, f"{message_id} to be {expected.status}")
         except AssertionError as error:
             message = await api.message(message_id)
             raise AssertionError(f"{error}: {message['status']}, {entries(message)}, error {message.get('error')}") from None

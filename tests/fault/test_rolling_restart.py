@@ -26,7 +26,7 @@ from tests.fault.conftest import Scene, open_scene
 from tests.support.platform import ROOT, until
 from tests.support.servers import Asking, need
 
-pytestmark = [pytest.mark.timeout(150), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(480), pytest.mark.asyncio(loop_scope="module")]
 
 PER_SECOND: Final = 500
 READ: Final = ("/api/messages?limit=5", "/api/conversations?limit=5", "/api/schedules?limit=5")
@@ -34,11 +34,15 @@ CALLERS: Final = 32
 """Connections of the caller. While all of them wait for answers, no further request begins."""
 
 
+SETTINGS: Final = {"CHASQUI_TELEMETRY__SAMPLE_RATIO": "0.01", "CHASQUI_RUN__DRAIN_NOTICE_SECONDS": "3"}
+"""Notice for longer than a busy machine keeps a caller from using a connection that it holds."""
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory, servers: Asking) -> AsyncIterator[Scene]:
     need(servers, "rabbitmq")
     async with AsyncExitStack() as stack:
-        yield await open_scene(stack, tmp_path_factory.mktemp("stack"), "stack", {"CHASQUI_TELEMETRY__SAMPLE_RATIO": "0.01"})
+        yield await open_scene(stack, tmp_path_factory.mktemp("stack"), "stack", SETTINGS)
 
 
 class Traffic:
@@ -64,7 +68,7 @@ class Traffic:
             self._scene.platform.run["gateway_url"],
             headers=headers,
             connector=aiohttp.TCPConnector(limit=CALLERS),
-            timeout=aiohttp.ClientTimeout(total=30),
+            timeout=aiohttp.ClientTimeout(total=60),
             trust_env=False,
         ) as session:
             loop = asyncio.get_running_loop()

@@ -38,7 +38,7 @@ from shared.config import (
 )
 from shared.run import Component, run
 from tests.support.database import Database
-from tests.support.platform import Api
+from tests.support.platform import PATIENCE_SECONDS, Api
 
 PORTS: Final = ("gateway", "scheduler", "sender", "archive", "sandbox")
 DRAIN_SECONDS: Final = 15.0
@@ -63,7 +63,7 @@ class Assembly:
     @asynccontextmanager
     async def api(self, key: str | None = None) -> AsyncIterator[Api]:
         headers = {"Authorization": f"Bearer {key or self.secrets['test_key']}"}
-        timeout = aiohttp.ClientTimeout(total=30)
+        timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
         async with aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=False) as session:
             yield Api(session, self.gateway_url)
 

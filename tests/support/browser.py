@@ -17,7 +17,7 @@ import pytest
 from local.debian import can_install, install_package
 
 UP_SECONDS: Final = 60.0
-WAIT_SECONDS: Final = 20.0
+WAIT_SECONDS: Final = 60.0
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS: Final = (
     "--headless",

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -13,7 +14,11 @@ from pydantic import SecretStr
 
 from shared.config import DatabaseSettings
 from shared.db.migrate import OWNERS
+from shared.db.pool import Pool
+from tests.support.platform import until
 from tests.support.servers import TEMPLATE
+
+_WAITING: Final = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,13 @@ async def cloned_database(admin_url: str, role_password: str) -> AsyncIterator[D
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await connection.close()
+
+
+async def one_waits(pool: Pool, times: int = 1) -> None:
+    """Until so many statements of the pool's role wait for others' locks in its database: the other databases of the cluster are
+    those of tests that run at the same time."""
+
+    async def waiting() -> bool:
+        return int(await pool.fetchval(_WAITING)) >= times
+
+    await until(waiting, "a statement to wait for another's lock")

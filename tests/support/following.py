@@ -20,7 +20,7 @@ async def all_ended(pool: Pool) -> None:
     async def reached() -> bool:
         return bool(await pool.fetchval(_HORIZON) > now)
 
-    await until(reached, "transactions elsewhere to end", 30)
+    await until(reached, "transactions elsewhere to end", 180)
 
 
 async def follow(pool: Pool, follower: Follower) -> None:

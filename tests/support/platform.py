@@ -21,14 +21,16 @@ import aiohttp
 from local.ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-UP_SECONDS: Final = 90.0
+UP_SECONDS: Final = 120.0
+PATIENCE_SECONDS: Final = 60.0
+"""For what takes a second on a machine of one's own: only a failure waits so long, and shared machines stand still for seconds."""
 STOP_SECONDS: Final = 50.0
 _NOBODY_OUTSIDE: Final = {"CHASQUI_GATEWAY__PROVIDER_ORIGINS": "http://127.0.0.1:*"}
 """Numbers at their provider's usual place are refused, so nobody's templates are read there and nothing is sent there."""
 FINAL_STATUSES: Final = frozenset({"read", "delivered", "sent", "failed", "canceled", "expired"})
 
 
-async def until(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = 20.0) -> Any:
+async def until(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = PATIENCE_SECONDS) -> Any:
     """Wait for a condition (sync or async) to be true and return its value; fails with `what`, or what it tells by then, when time
     is up."""
     deadline = time.monotonic() + seconds
@@ -112,7 +114,7 @@ class Platform:
     def pid_of(self, name: str) -> int:
         return int(self.process_of(name)["pid"])
 
-    async def until_restarted(self, name: str, before: Mapping[str, Any], seconds: float = 40.0) -> dict[str, Any]:
+    async def until_restarted(self, name: str, before: Mapping[str, Any], seconds: float = 90.0) -> dict[str, Any]:
         """Wait until a process of the stack has been started again since `process_of` said `before`, and all services are ready."""
 
         def restarted() -> dict[str, Any] | None:
@@ -123,9 +125,9 @@ class Platform:
         await self.until_ready(seconds)
         return found
 
-    async def until_ready(self, seconds: float = 40.0) -> None:
+    async def until_ready(self, seconds: float = 90.0) -> None:
         """Wait until every service says that it is ready; the sandbox only knows whether it is there."""
-        timeout = aiohttp.ClientTimeout(total=5)
+        timeout = aiohttp.ClientTimeout(total=10)
         async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
             for variable, port in self.ports.items():
                 path = "health" if "SANDBOX" in variable else "ready"
@@ -158,7 +160,7 @@ class Platform:
     @asynccontextmanager
     async def api(self, key: str | None = None) -> AsyncIterator[Api]:
         headers = {"Authorization": f"Bearer {key or self.run['test_key']}"}
-        timeout = aiohttp.ClientTimeout(total=30)
+        timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
         async with aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=False) as session:
             yield Api(session, self.run["gateway_url"])
 
@@ -189,7 +191,7 @@ class Api:
         found: dict[str, Any] = await self.get(f"/api/messages/{message_id}")
         return found
 
-    async def until_status(self, message_id: str, *statuses: str, seconds: float = 20.0) -> dict[str, Any]:
+    async def until_status(self, message_id: str, *statuses: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         message: dict[str, Any] = {}
 
         async def reached() -> bool:
@@ -254,7 +256,7 @@ class Sandbox:
             yield self
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(PATIENCE_SECONDS)
 
     async def connect(self, api: Api) -> str:
         """Connect its number to the platform; returns the number's id."""

@@ -38,7 +38,6 @@ FAST: Final = {
     "shared_buffers": "128MB",
 }
 TEMPLATE: Final = "chasqui_template"
-VALKEY_DATABASES: Final = 64
 LOCKS: Final = ("template", "postgres", "valkey", "rabbitmq", "directory")
 """In the order they are taken: who makes the template asks for PostgreSQL, and every server for the directory."""
 
@@ -71,7 +70,7 @@ class Servers:
     def __init__(self) -> None:
         self._directory: Path | None = None
         self._closing: list[Callable[[], None]] = []
-        self._answers: dict[str, str | Exception] = {}
+        self._answers: dict[tuple[str, str], str | Exception] = {}
         self._locks = {name: threading.Lock() for name in LOCKS}
         self._closed = False
         self._broker: Broker | None = None
@@ -82,7 +81,7 @@ class Servers:
         questions: Mapping[str, Callable[[], str]] = {
             "postgres": lambda: self._once("postgres", self._start_postgres),
             "template": lambda: self._once("template", self._make_template),
-            "valkey": lambda: self._once("valkey", self._start_valkey),
+            "valkey": lambda: self._once("valkey", lambda: self._start_valkey(argument), of=argument),
             "rabbitmq": lambda: self._once("rabbitmq", self._start_rabbitmq),
             "create_vhost": lambda: self._with_broker(lambda broker: broker.create_vhost(argument)),
             "delete_vhost": lambda: self._with_broker(lambda broker: broker.delete_vhost(argument)),
@@ -126,17 +125,17 @@ class Servers:
                 self._directory.chmod(0o711)
             return self._directory
 
-    def _once(self, name: str, start: Callable[[], str]) -> str:
-        """The answer, or the failure, of the first time."""
+    def _once(self, name: str, start: Callable[[], str], of: str = "") -> str:
+        """The answer, or the failure, of the first time; `of` tells several of a kind apart."""
         with self._locks[name]:
             if self._closed:
                 raise LocalError("The test run is over.")
-            if name not in self._answers:
+            if (name, of) not in self._answers:
                 try:
-                    self._answers[name] = start()
+                    self._answers[name, of] = start()
                 except Exception as error:  # noqa: BLE001  # kept: every test that asks shall see it
-                    self._answers[name] = error
-            answer = self._answers[name]
+                    self._answers[name, of] = error
+            answer = self._answers[name, of]
         if isinstance(answer, Exception):
             raise answer.with_traceback(None)
         return answer
@@ -162,8 +161,8 @@ class Servers:
         asyncio.run(make())
         return self._role_password
 
-    def _start_valkey(self) -> str:
-        server = Valkey(self.directory / "valkey", options={"databases": str(VALKEY_DATABASES)})
+    def _start_valkey(self, worker: str) -> str:
+        server = Valkey(self.directory / f"valkey{worker}")
         self._closing.append(server.stop)
         server.start()
         return server.url

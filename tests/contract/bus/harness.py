@@ -12,7 +12,7 @@ from shared.events.codec import Batch, encode
 from shared.events.event import Event
 from tests.contract.bus.events import Happened, seq
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 def subscription(

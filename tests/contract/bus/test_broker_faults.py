@@ -75,9 +75,9 @@ async def test_while_memory_is_short_publishing_fails_and_consuming_goes_on(
 ) -> None:
     blocked = subscription(max_events=1, prefetch=1)
     await bus.declare([blocked])
-    monkeypatch.setattr(publisher, "PUBLISH_SECONDS", 1.0)
     publishing.singly(happened(range(50)))
     await publishing.handed_over()
+    monkeypatch.setattr(publisher, "PUBLISH_SECONDS", 1.0)
     recorder = Recorder()
     broker.raise_alarm(on=True)
     try:

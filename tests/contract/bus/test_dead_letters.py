@@ -19,7 +19,7 @@ from shared.errors import Permanent, Retry
 from shared.events.codec import Batch, encode
 from shared.events.event import Event
 from tests.contract.bus.events import HappenedTwice, OtherHappened, happened, seq
-from tests.contract.bus.harness import Publishing, Recorder, consuming, settled, started, subscription, until
+from tests.contract.bus.harness import DEADLINE_SECONDS, Publishing, Recorder, consuming, settled, started, subscription, until
 
 DEAD = subscription("test.dying")
 
@@ -146,7 +146,7 @@ async def test_what_waits_for_another_attempt_can_be_hurried(bus: Bus, publishin
     async with consuming(bus, patient, recorder):
         publishing.events(happened(range(3)))
         await recorder.has(3)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while not await bus.hurry():  # it may not wait there yet
                 await asyncio.sleep(0.05)
         await recorder.has(6)

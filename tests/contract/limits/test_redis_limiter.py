@@ -88,7 +88,7 @@ async def test_a_server_in_cluster_mode_takes_every_script(tmp_path: Path) -> No
     try:
         async with Redis.from_url(server.url) as redis:
             await redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while b"cluster_state:ok" not in await redis.execute_command("CLUSTER", "INFO"):
                     await asyncio.sleep(0.01)
             limiter = RedisLimiter(redis, SystemClock())

@@ -116,7 +116,7 @@ async def test_a_canceled_upload_leaves_nothing(objects: ObjectStore) -> None:
 async def test_what_a_killed_process_has_left_of_a_file_goes_when_that_is_deleted(tmp_path: Path) -> None:
     settings = ObjectsSettings(url=str(tmp_path))
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", _NEVER_ENDING, settings.url)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not files_in(tmp_path):
             await asyncio.sleep(0.02)
     process.kill()

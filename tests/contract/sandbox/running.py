@@ -29,7 +29,7 @@ VERIFY_TOKEN = "verify-token-of-the-tests"
 NUMBER = "106540352242922"
 PATH = f"/v23.0/{NUMBER}/messages"
 TOKEN = "sandbox-access-token"
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 40.0
 
 
 @dataclass(eq=False)

@@ -28,7 +28,7 @@ async def send_and_forget(client: Client, suffix: str) -> None:
         "biz_opaque_callback_data": f"msg_{suffix}",
     }
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    timeout = aiohttp.ClientTimeout(total=0.5)
+    timeout = aiohttp.ClientTimeout(total=1.5)
     try:
         async with client.session.post(client.base + PATH, json=body, headers=headers, timeout=timeout) as response:
             await response.read()

@@ -14,7 +14,7 @@ from services.sandbox.settings import SandboxSettings, Settings
 from shared.config import TelemetrySettings
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
-from tests.contract.sandbox.running import APP_SECRET, NUMBER, VERIFY_TOKEN, receiving, running
+from tests.contract.sandbox.running import APP_SECRET, DEADLINE_SECONDS, NUMBER, VERIFY_TOKEN, receiving, running
 
 READER = "19991230003"
 SECRETS = ("sandbox-access-token", APP_SECRET, VERIFY_TOKEN)
@@ -79,7 +79,7 @@ async def test_webhooks_wait_for_a_receiver_that_is_away() -> None:
             _, summary = await client.control("GET", "ledger/summary")
             return bool(summary["webhooks"]["retries"] > 0)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while not await has_retried():
                 pass
         async with receiving(port) as receiver:
@@ -113,7 +113,7 @@ async def test_the_backlog_is_bounded() -> None:
             _, summary = await client.control("GET", "ledger/summary")
             return int(summary["webhooks"]["dropped"])
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while await dropped() < 1:
                 pass
 

@@ -11,13 +11,13 @@ import orjson
 import pytest
 
 from services.sandbox.domain.faults import FAULTS
-from tests.contract.sandbox.running import NUMBER, PATH, TOKEN, Client, Receiver, receiving, running
+from tests.contract.sandbox.running import DEADLINE_SECONDS, NUMBER, PATH, TOKEN, Client, Receiver, receiving, running
 
 READER = "19991230003"
 SILENT = "19991230014"
 
 
-async def meet(client: Client, to: str = READER, *, patience: float = 5.0) -> Any:
+async def meet(client: Client, to: str = READER, *, patience: float = DEADLINE_SECONDS) -> Any:
     """What a caller meets: status and code, status alone, or the name of what broke. `patience` in seconds."""
     body = {"messaging_product": "whatsapp", "to": to, "text": {"body": "x"}, "biz_opaque_callback_data": "m"}
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -59,7 +59,7 @@ async def test_each_fault_is_met_and_accepts_or_not(name: str, *, of_one_number:
         await client.control("PATCH", "behaviour", {"drip_seconds": 0.1})
         path = f"numbers/{NUMBER}" if of_one_number else "behaviour"
         assert (await client.control("PATCH", path, {"faults": {name: 1}}))[0] == 200
-        assert await meet(client, patience=0.6 if MET[name] == "no answer" else 5.0) == MET[name]
+        assert await meet(client, patience=0.6 if MET[name] == "no answer" else DEADLINE_SECONDS) == MET[name]
         _, totals = await client.control("GET", "ledger/summary")
         is_accepted = FAULTS[name].is_accepted and FAULTS[name].refusal is None
         assert totals["accepted"] == is_accepted

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.sandbox.running import NUMBER, Client, receiving, running
+from tests.contract.sandbox.running import DEADLINE_SECONDS, NUMBER, Client, receiving, running
 
 READER = "19991230003"
 TEMPLATE: dict[str, Any] = {"type": "template", "template": {"name": "t", "language": {"code": "en"}}, "text": None}
@@ -27,7 +27,7 @@ async def codes_of(client: Client, recipients: list[str], **members: Any) -> lis
 async def test_a_strict_number_has_no_burst_on_top_of_its_rate() -> None:
     async with receiving() as receiver, running(receiver.url, messages_per_second=5, answers=False) as client:
         await client.control("PATCH", "behaviour", {"number_limit": "window"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while (await client.control("GET", "ledger/summary"))[1]["accepted"] < 12:
                 await codes_of(client, [reader(1)])
         _, rates = await client.control("GET", f"ledger/rates?phone_number_id={NUMBER}")
@@ -131,11 +131,11 @@ async def test_a_numbers_state_answers_every_send(state: str, code: int, status:
 async def test_a_state_can_end_by_itself() -> None:
     async with receiving() as receiver, running(receiver.url, answers=False) as client:
         await client.control(
-            "PATCH", f"numbers/{NUMBER}", {"state": "upgrading", "state_seconds": 0.1, "messages_per_second": 1000}
+            "PATCH", f"numbers/{NUMBER}", {"state": "upgrading", "state_seconds": 1, "messages_per_second": 1000}
         )
         await client.control("PATCH", f"numbers/{NUMBER}", {"verified_name": "a change that is none of the state's"})
         answers = Counter[int]()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while not answers[0]:
                 answers.update(await codes_of(client, [READER]))
         assert answers[131057] > 0

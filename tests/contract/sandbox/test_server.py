@@ -19,7 +19,7 @@ from services.sandbox.connection import MAX_BODY_BYTES, MAX_HEAD_BYTES
 from services.sandbox.request import Request
 from services.sandbox.server import GraphServer
 
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 40.0
 
 
 @dataclass(eq=False)

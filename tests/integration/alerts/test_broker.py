@@ -13,7 +13,7 @@ from shared.bus.routing import EXCHANGE
 from tests.integration.alerts.watching import Watch, assert_fires, assert_quiet, held, run_sql, total
 from tests.support.proxy import Proxy
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 TOO_MANY = 11_000
 
@@ -32,7 +32,7 @@ async def test_events_wait_in_the_outbox_while_the_broker_is_away_and_leave_when
             and total(now, "chasqui_outbox_rows", service="gateway")
         ),
         "the gateway's events to wait",
-        60,
+        120,
     )
     await run_sql(watch.assembly.database.admin_url, "UPDATE gateway.outbox SET created_at = created_at - interval '5 minutes'")
     during = await watch.until(
@@ -65,7 +65,7 @@ async def test_what_nobody_handles_piles_up(watch_on_broker: Watch, rabbit_url: 
                 and total(now, "chasqui_bus_events_total", subscription="archive.record", outcome="retried")
             ),
             "the backlog",
-            60,
+            120,
         )
     await assert_fires("ChasquiQueueBacklog", before, during, queue="archive.record")
     await assert_fires("ChasquiHandlersFail", before, during, subscription="archive.record")
@@ -79,7 +79,7 @@ async def overheard(watch: Watch, rabbit_url: str) -> aio_pika.Message:
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(EXCHANGE, "message.sent.v1")
         await watch.api.send(to="+15551234567")
-        async with queue.iterator(timeout=20) as deliveries:
+        async with queue.iterator(timeout=60) as deliveries:
             async for heard in deliveries:
                 await heard.ack()
                 return aio_pika.Message(

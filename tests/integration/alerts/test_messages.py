@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.integration.alerts.watching import Watch, assert_fires, assert_quiet, held, run_sql, total
-
-pytestmark = pytest.mark.timeout(120)
 
 LATER = "2031-01-01T00:00:00Z"
 OLDEST = "chasqui_hold_oldest_due_age_seconds"

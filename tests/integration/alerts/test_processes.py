@@ -5,13 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.integration.alerts.watching import Scrape, Watch, assert_fires, total, watching
 from tests.support.assembly import assembled
 from tests.support.database import Database
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_loop_that_is_blocked_lags(watch: Watch) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import aiohttp
-import pytest
 
 from local.welcome import PHONE_NUMBER_ID
 from tests.integration.alerts.watching import Watch, assert_fires, assert_quiet, run_sql, total, values
-
-pytestmark = pytest.mark.timeout(120)
 
 ON: Final = "+1999555"
 """With four more digits a recipient whose conduct they say."""

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from local.home import HOST
 from tests.support.alerting import Series, check_quiet, check_turn
 from tests.support.assembly import Assembly
-from tests.support.platform import Api, until
+from tests.support.platform import PATIENCE_SECONDS, Api, until
 
 SERVICES: Final = ("gateway", "scheduler", "sender", "archive")
 BEFORE: Final = 10
@@ -40,7 +40,7 @@ class Watch:
         pages = await asyncio.gather(*(self._page(service) for service in SERVICES))
         return {name: value for page in pages for name, value in page.items()}
 
-    async def until(self, holds: Callable[[Scrape], object], what: str, seconds: float = 30.0) -> Scrape:
+    async def until(self, holds: Callable[[Scrape], object], what: str, seconds: float = PATIENCE_SECONDS) -> Scrape:
         """The first scrape for which it holds."""
 
         async def seen() -> Scrape | None:
@@ -64,7 +64,7 @@ class Watch:
 
 @asynccontextmanager
 async def watching(assembly: Assembly) -> AsyncIterator[Watch]:
-    timeout = aiohttp.ClientTimeout(total=10)
+    timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session, assembly.api() as api:
         yield Watch(assembly, api, session)
 

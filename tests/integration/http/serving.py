@@ -72,7 +72,7 @@ class Serving:
 
 async def read_answer(reader: asyncio.StreamReader) -> bytes:
     """One whole answer: head and a body of Content-Length bytes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(
             (int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0

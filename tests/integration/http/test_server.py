@@ -243,7 +243,7 @@ async def test_a_dependency_away_is_a_503_to_try_again(served: Serving, client: 
 async def test_an_answer_that_breaks_off_is_cut_not_ended(served: Serving, log_lines: io.StringIO) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
     writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
 
@@ -340,8 +340,11 @@ async def test_ready_answers_although_a_check_neither_ends_nor_lets_itself_be_ca
     async with serving(readiness={"database": database}) as running:
         try:
             for _ in range(2):
-                async with client.get(f"{running.url}/ready", timeout=aiohttp.ClientTimeout(total=20)) as answer:
-                    assert (answer.status, await answer.json()) == (503, {"status": "unready", "checks": {"database": "timeout"}})
+                async with client.get(f"{running.url}/ready", timeout=aiohttp.ClientTimeout(total=60)) as answer:
+                    assert (answer.status, await answer.json()) == (
+                        503,
+                        {"status": "unready", "checks": {"database": "timeout"}},
+                    )
             assert asked == 1, "one question at a time"
         finally:
             over.set()

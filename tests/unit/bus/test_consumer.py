@@ -71,7 +71,7 @@ async def handled(handler: Callable[[Sequence[Event]], Awaitable[None]], *delive
         inflow.put(item)
     async with asyncio.TaskGroup() as group:
         group.create_task(work(SUBSCRIPTION, handler, inflow, stop))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not all(item.done and item.done[-1] == "ack" for item in deliveries):
                 await asyncio.sleep(0)
         stop.set()

@@ -38,7 +38,7 @@ class Flushes:
 @asynccontextmanager
 async def serving(batcher: Batcher[int, int]) -> AsyncIterator[asyncio.Event]:
     stop = asyncio.Event()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(batcher.run(stop))
         yield stop
         stop.set()
@@ -157,7 +157,7 @@ async def test_a_batcher_that_is_cancelled_lets_nobody_wait_for_ever() -> None:
     flushes = Flushes()
     flushes.gate.clear()
     batcher = Batcher("test", flushes, max_items=1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         run = asyncio.gather(batcher.run(asyncio.Event()), return_exceptions=True)
         in_hand, waiting = (asyncio.gather(batcher.submit(n), return_exceptions=True) for n in (1, 2))
         await flushes.entered.acquire()

@@ -68,7 +68,7 @@ async def test_stages_stop_in_their_order_and_resources_close_after_them_last_op
     stop = asyncio.Event()
     parts = [*one_of_each(diary).values()]
     builders = [building(parts[:2], diary, "pool"), building(parts[2:], diary, "bus")]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await run(builders, drain_seconds=5, stop=stop, on_started=stop.set)
     assert diary[:2] == ["pool opens", "bus opens"]
     assert diary[-6:] == [*IN_ORDER, "bus closes", "pool closes"]
@@ -89,7 +89,7 @@ async def test_a_builder_that_fails_half_way_unwinds_what_was_opened() -> None:
 async def test_a_component_that_ends_early_stops_the_others_in_their_order(ending: Stage) -> None:
     diary: list[str] = []
     parts = one_of_each(diary)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(ExceptionGroup) as caught:
             await run(
                 [building([*parts.values()], diary)],
@@ -108,7 +108,7 @@ async def test_a_component_that_fails_stops_the_others_in_their_order_and_its_fa
     diary: list[str] = []
     parts = one_of_each(diary)
     parts[Stage.CONSUME].fault = ValueError("a bug")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(ExceptionGroup) as caught:
             await run(
                 [building([*parts.values()], diary)],
@@ -125,7 +125,7 @@ async def test_a_fault_during_the_drain_lets_the_later_stages_end_and_is_raised(
     parts = one_of_each(diary)
     parts[Stage.INTAKE].fault = ValueError("a bug")
     stop = asyncio.Event()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(ExceptionGroup):
             await run([building([*parts.values()], diary)], drain_seconds=5, stop=stop, on_started=stop.set)
     assert [line for line in diary if line in IN_ORDER] == IN_ORDER[1:]
@@ -136,8 +136,8 @@ async def test_what_is_not_done_in_its_time_is_cut_and_that_is_no_failure() -> N
     parts = one_of_each(diary)
     parts[Stage.RELAY].hangs = True
     stop = asyncio.Event()
-    async with asyncio.timeout(10):
-        await run([building([*parts.values()], diary)], drain_seconds=0.05, stop=stop, on_started=stop.set)
+    async with asyncio.timeout(60):
+        await run([building([*parts.values()], diary)], drain_seconds=0.5, stop=stop, on_started=stop.set)
     assert diary[-5:] == [*IN_ORDER[:3], "RELAY is cut", "pool closes"]
 
 
@@ -146,7 +146,7 @@ async def test_a_stage_that_hangs_leaves_the_later_ones_a_moment_to_end() -> Non
     parts = one_of_each(diary)
     parts[Stage.INTAKE].hangs = True
     stop = asyncio.Event()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await run([building([*parts.values()], diary)], drain_seconds=1, stop=stop, on_started=stop.set)
     assert [line for line in diary if line in IN_ORDER] == IN_ORDER[1:]
     assert "INTAKE is cut" in diary
@@ -155,7 +155,7 @@ async def test_a_stage_that_hangs_leaves_the_later_ones_a_moment_to_end() -> Non
 async def test_a_cancelled_run_cuts_its_components_and_closes() -> None:
     diary: list[str] = []
     started = asyncio.Event()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         task = group.create_task(
             run(
                 [building([*one_of_each(diary).values()], diary)], drain_seconds=5, stop=asyncio.Event(), on_started=started.set
@@ -174,7 +174,7 @@ async def test_it_starts_and_stops_fifty_times_and_leaves_no_task_behind() -> No
     for _ in range(50):
         diary: list[str] = []
         stop = asyncio.Event()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await run([building([*one_of_each(diary).values()], diary)], drain_seconds=5, stop=stop, on_started=stop.set)
         assert diary[-5:] == [*IN_ORDER, "pool closes"]
     await asyncio.sleep(0)

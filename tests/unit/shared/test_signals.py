@@ -16,8 +16,9 @@ import asyncio, sys, time
 import shared.run
 from shared.run import Stage, main
 
-shared.run.WATCHDOG_GRACE_SECONDS = 0.2
 conduct = sys.argv[1]
+# Only what is to be bitten is: the others have time, on a machine that stands still at times too.
+shared.run.WATCHDOG_GRACE_SECONDS = 10 if conduct == "hangs" else 0.2
 
 class Part:
     name, stage = "part", Stage.WORK
@@ -76,7 +77,7 @@ def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
         child.send_signal(number)
         said(child, "stopping")
         said(child, "closed")
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
 
 
 def test_what_does_not_end_in_its_time_is_cut() -> None:
@@ -85,7 +86,7 @@ def test_what_does_not_end_in_its_time_is_cut() -> None:
         child.terminate()
         said(child, "stopping")
         said(child, "closed")
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
 
 
 def test_a_second_signal_ends_it_at_once() -> None:
@@ -94,7 +95,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
         child.send_signal(signal.SIGINT)
         said(child, "stopping")
         child.send_signal(signal.SIGINT)
-        assert child.wait(20) == 130
+        assert child.wait(60) == 130
 
 
 def test_a_loop_that_stands_still_is_bitten_by_the_watchdog_which_says_where() -> None:
@@ -102,7 +103,7 @@ def test_a_loop_that_stands_still_is_bitten_by_the_watchdog_which_says_where() -
         said(child, "started")
         child.terminate()
         said(child, "stopping")
-        assert child.wait(20) == 70
+        assert child.wait(60) == 70
         assert child.stderr is not None
         shown = child.stderr.read()
         assert "where each thread stood" in shown
@@ -112,10 +113,10 @@ def test_a_loop_that_stands_still_is_bitten_by_the_watchdog_which_says_where() -
 @pytest.mark.parametrize("conduct", ["fails, and hangs closing", "unbuildable, and hangs closing"])
 def test_a_failure_whose_unwinding_hangs_is_bitten_too(conduct: str) -> None:
     with process(conduct, drain_seconds=0.1) as child:
-        assert child.wait(20) == 70
+        assert child.wait(60) == 70
 
 
 @pytest.mark.parametrize("conduct", ["fails", "unbuildable"])
 def test_a_failure_is_the_exit_code_one(conduct: str) -> None:
     with process(conduct) as child:
-        assert child.wait(20) == 1
+        assert child.wait(60) == 1

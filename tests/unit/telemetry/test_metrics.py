@@ -152,7 +152,7 @@ async def test_a_source_may_say_what_a_counter_has_come_to() -> None:
 
 
 async def test_sources_that_fail_or_are_slow_are_missing_from_the_page_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.telemetry.metrics.SOURCE_SECONDS", 0.05)
+    monkeypatch.setattr("shared.telemetry.metrics.SOURCE_SECONDS", 0.5)
     monkeypatch.setattr("shared.telemetry.metrics.KEPT_SECONDS", 0)
     metrics = Metrics("gateway")
     is_away = True
@@ -193,7 +193,7 @@ async def test_sources_that_fail_or_are_slow_are_missing_from_the_page_and_count
 
 async def test_a_page_does_not_wait_for_a_source_that_cannot_be_cancelled_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that gives a connection back to a server that hangs."""
-    monkeypatch.setattr("shared.telemetry.metrics.SOURCE_SECONDS", 0.01)
+    monkeypatch.setattr("shared.telemetry.metrics.SOURCE_SECONDS", 0.2)
     monkeypatch.setattr("shared.telemetry.metrics.KEPT_SECONDS", 0)
     metrics = Metrics("gateway")
     answers = asyncio.Event()
@@ -210,7 +210,7 @@ async def test_a_page_does_not_wait_for_a_source_that_cannot_be_cancelled_in_tim
         return [Reading(OUTBOX_ROWS, asked)]
 
     metrics.source("hanging", hanging)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for failures in (0, 1, 2):
             found = await samples(metrics)
             assert (OUTBOX_ROWS.name, ()) not in found
