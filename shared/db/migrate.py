@@ -144,11 +144,16 @@ async def _apply(connection: asyncpg.Connection[asyncpg.Record], service: str) -
 
 
 async def _apply_one(connection: asyncpg.Connection[asyncpg.Record], service: str, migration: Migration) -> None:
-    """Apply and note it. A lock that is not to be had in 2 s is given up, so that traffic goes on, and tried again."""
-    await connection.execute(f"SET search_path = {service}; SET lock_timeout = '2s'; SET statement_timeout = '15min'")
+    """Apply and note it. A lock that is not to be had in 2 s is given up, so that traffic goes on, and tried again. What runs
+    outside a transaction waits for whoever was there before it, as long as it may run: traffic goes on meanwhile.
+    """
+    is_alone = migration.text.startswith("-- no transaction")
+    patience = "15min" if is_alone else "2s"
+    await connection.execute(f"SET search_path = {service}; SET lock_timeout = '{patience}'; SET statement_timeout = '15min'")
     for attempt in range(_LOCK_TRIES):
         try:
-            if migration.text.startswith("-- no transaction"):
+            if is_alone:
+                await _drop_unfinished(connection, service)
                 await connection.execute(migration.text)
                 await _note(connection, service, migration)
             else:
@@ -163,6 +168,20 @@ async def _apply_one(connection: asyncpg.Connection[asyncpg.Record], service: st
             raise MigrationError(f"{migration.name} of {service}: {error}") from error
         else:
             return
+
+
+async def _drop_unfinished(connection: asyncpg.Connection[asyncpg.Record], service: str) -> None:
+    """Drop what CREATE INDEX CONCURRENTLY left behind where it did not end: IF NOT EXISTS takes it for the index."""
+    unfinished = await connection.fetch(
+        """
+        SELECT indexrelid::regclass::text AS name
+        FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+        WHERE NOT indisvalid AND relkind = 'i' AND relnamespace = $1::regnamespace
+        """,
+        service,
+    )
+    for row in unfinished:
+        await connection.execute(f"DROP INDEX CONCURRENTLY {row['name']}")
 
 
 async def _note(connection: asyncpg.Connection[asyncpg.Record], service: str, migration: Migration) -> None:

@@ -96,19 +96,24 @@ class _Dependency:
         self._asking: asyncio.Task[_Answer] | None = None
 
     async def ask(self) -> _Answer:
-        asking = self._asking
-        if asking is None or asking.done():
-            # A group would wait for its end, and so would the shutdown.
-            asking = asyncio.create_task(self._answer(), name=f"readiness.{self._name}")  # noqa: TID251
-            self._asking = asking
-        await asyncio.wait((asking,), timeout=CHECK_SECONDS)
-        if not asking.done():
-            asking.cancel()
-            return "timeout"
-        return "timeout" if asking.cancelled() else asking.result()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CHECK_SECONDS
+        while True:
+            asking = self._asking
+            if asking is None or asking.done():
+                # A group would wait for its end, and so would the shutdown.
+                asking = self._asking = loop.create_task(self._answer(), name=f"readiness.{self._name}")
+            was_given_up = asking.cancelling() > 0
+            await asyncio.wait((asking,), timeout=max(0.0, until - loop.time()))
+            if not asking.done():
+                if not asking.cancelling():  # a second time would leave behind what it tidies up
+                    asking.cancel()
+                return "timeout"
+            if not was_given_up:
+                return "timeout" if asking.cancelled() else asking.result()
 
     def close(self) -> None:
-        if self._asking is not None:
+        if self._asking is not None and not self._asking.cancelling():
             self._asking.cancel()
 
     async def _answer(self) -> _Answer:

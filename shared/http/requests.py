@@ -26,7 +26,7 @@ IDEMPOTENCY_KEY_PATTERN: Final = "[!-~]{1,255}"
 _IDEMPOTENCY_KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 SANE_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """What may stand in a Host header, so that it can be told again."""
-_NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*")
+_NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?\s*")
 _KNOWN_JSON: Final = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 
 
@@ -53,8 +53,8 @@ def _written_out(value: object) -> object:
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_range)]
-"""A time with an offset, written out and turned to UTC. pydantic alone would take "1700000000" for seconds since 1970, and
-0001-01-01T00:00:00+01:00, which a database driver does not."""
+"""A time with an offset, written out and turned to UTC. pydantic alone would take "1700000000" and "1.7e9" for seconds since 1970,
+and 0001-01-01T00:00:00+01:00, which a database driver does not."""
 
 
 async def read_model(request: web.Request, model: type[M]) -> M:

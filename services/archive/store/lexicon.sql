@@ -48,7 +48,7 @@ FROM unnest($1::text[]) AS asked
 CROSS JOIN LATERAL (
     SELECT lexeme, entries FROM lexicon
     WHERE near_keys(lexicon.lexeme) && near_keys(asked) AND lexicon.lexeme <> asked
-      AND lexicon.lexeme ~ '^[0-9]+:[^0-9]{4,20}$'  -- spelt as in the index
+      AND lexicon.lexeme ~ '^[0-9]+:[^0-9]{3,20}$'  -- spelt as in the index
     ORDER BY entries DESC, lexeme
     LIMIT 50
 ) AS near

@@ -75,6 +75,9 @@ class Exchange(asyncio.Protocol):
         self._waiter = waiter
         self._received_bytes = self._status = 0
         self._deadline = deadline
+        if self._timer is not None and deadline < self._timer.when():
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._look_at_time)
         try:
@@ -109,6 +112,7 @@ class Exchange(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._opener.connection_lost(exc)
         self._is_spoilt = True
         if exc is None and self._status >= 200 and _OF_A_LENGTH.isdisjoint(map(bytes.lower, self._headers)):

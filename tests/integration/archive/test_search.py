@@ -103,6 +103,12 @@ async def test_one_word_of_several_can_be_mistyped(searcher: Searcher, pool: Poo
     assert (answer.count, answer.is_exact) == (0, True)
 
 
+async def test_a_word_of_three_letters_is_near_one_of_four(searcher: Searcher, pool: Pool) -> None:
+    await shelve(pool, [Said("yes I have a cat", SINCE)])
+    await counted(pool)
+    assert await bodies(searcher, "yess catt", typos=True) == ["yes I have a cat"]
+
+
 async def test_near_words_are_the_tenants_own(searcher: Searcher, pool: Pool) -> None:
     await shelve(pool, [Said("parcel", SINCE)], OTHER_TENANT)
     await shelve(pool, [Said("nothing of the kind", SINCE)])

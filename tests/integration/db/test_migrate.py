@@ -146,6 +146,49 @@ async def test_a_file_that_asks_for_it_runs_outside_a_transaction(empty: str, se
     assert await migrate(empty, role_password) == 2 + 1
 
 
+async def is_valid(url: str, index: str) -> bool:
+    connection = await asyncpg.connect(url)
+    try:
+        return bool(await connection.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = $1::text::regclass", index))
+    finally:
+        await connection.close()
+
+
+async def test_an_index_beside_traffic_waits_for_who_was_there_before(empty: str, services: Path, role_password: str) -> None:
+    await migrate(empty, role_password)
+    (services / "0002_index.sql").write_text(
+        "-- no transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS first_id ON first (id)"
+    )
+    busy = await asyncpg.connect(empty)
+    try:
+        async with asyncio.TaskGroup() as group, busy.transaction():
+            await busy.execute("INSERT INTO gateway.first VALUES (1)")
+            migrating = group.create_task(migrate(empty, role_password))
+            await asyncio.sleep(3)  # longer than a migration in a transaction waits for a lock
+            assert not migrating.done()
+    finally:
+        await busy.close()
+    assert migrating.result() == 1
+    assert await is_valid(empty, "gateway.first_id")
+
+
+async def test_an_index_that_did_not_end_is_made_anew(empty: str, services: Path, role_password: str) -> None:
+    await migrate(empty, role_password)
+    busy = await asyncpg.connect(empty)
+    try:
+        await busy.execute("INSERT INTO gateway.first VALUES (1), (1)")
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await busy.execute("CREATE UNIQUE INDEX CONCURRENTLY first_id ON gateway.first (id)")
+    finally:
+        await busy.close()
+    assert not await is_valid(empty, "gateway.first_id")
+    (services / "0002_index.sql").write_text(
+        "-- no transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS first_id ON first (id)"
+    )
+    assert await migrate(empty, role_password) == 1
+    assert await is_valid(empty, "gateway.first_id")
+
+
 async def test_a_lock_that_is_not_to_be_had_is_given_up_and_named(empty: str, services: Path, role_password: str) -> None:
     await migrate(empty, role_password)
     (services / "0002_second.sql").write_text("ALTER TABLE first ADD more integer;")

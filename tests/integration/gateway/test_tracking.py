@@ -243,20 +243,21 @@ async def test_what_waited_for_a_row_writes_the_row_that_came_of_it(gateway: Gat
     key = message.ids["tenant_id"], message.ids["message_id"]
     is_waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
-    async def tell(status: Status, seconds: float, until: asyncio.Event | None = None) -> None:
+    written, let_go = asyncio.Event(), asyncio.Event()
+
+    async def tell(status: Status, seconds: float) -> None:
         async with gateway.pool.acquire() as connection, connection.transaction():
             (row,) = await messages.lock(connection, [key])
             state, _ = told(messages.state_of(row), [Change(status, at(seconds), "wamid.1")])
             await messages.write(connection, [(row["place"], state)])
-            if until is not None:
-                await until.wait()
+            written.set()
+            await let_go.wait()
 
-    let_go = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(tell(Status.SENT, 1, let_go))
-        await asyncio.sleep(0.1)
+        group.create_task(tell(Status.SENT, 1))
+        await written.wait()
         group.create_task(tell(Status.DELIVERED, 2))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await gateway.pool.fetchval(is_waiting):
                 await asyncio.sleep(0.01)
         let_go.set()
@@ -272,8 +273,8 @@ async def test_the_messages_of_a_new_platform_are_found_at_once(database: Databa
     """The plan that is made while the table is empty is kept when it has grown."""
     connection = await asyncpg.connect(service_url(database.settings_for("gateway"), "gateway"))
     try:
-        await connection.execute("SET plan_cache_mode = force_generic_plan")
-        shown = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {query}", "[]", 3))
+        await connection.execute(f"SET plan_cache_mode = force_generic_plan; PREPARE asked AS {query}")
+        shown = "\n".join(row[0] for row in await connection.fetch("EXPLAIN EXECUTE asked ('[]', 256)"))
     finally:
         await connection.close()
     assert way in shown, shown

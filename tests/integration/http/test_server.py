@@ -8,7 +8,6 @@ import io
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -330,16 +329,22 @@ async def test_ready_answers_although_a_check_neither_ends_nor_lets_itself_be_ca
     asked = 0
     over = asyncio.Event()
 
+    async def tidy_up() -> None:
+        await over.wait()
+
     async def database() -> None:
         nonlocal asked
         asked += 1
-        while not over.is_set():
-            with suppress(asyncio.CancelledError):
+        async with asyncio.TaskGroup() as group:
+            tidying = group.create_task(tidy_up())
+            try:
                 await over.wait()
+            finally:
+                await asyncio.shield(tidying)  # as asyncpg gives a connection back
 
     async with serving(readiness={"database": database}) as running:
         try:
-            for _ in range(2):
+            for _ in range(4):
                 async with client.get(f"{running.url}/ready", timeout=aiohttp.ClientTimeout(total=60)) as answer:
                     assert (answer.status, await answer.json()) == (
                         503,
