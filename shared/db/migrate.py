@@ -144,8 +144,9 @@ async def _apply(connection: asyncpg.Connection[asyncpg.Record], service: str) -
 
 
 async def _apply_one(connection: asyncpg.Connection[asyncpg.Record], service: str, migration: Migration) -> None:
-    """Apply and note it. A lock that is not to be had in 2 s is given up, so that traffic goes on, and tried again. What runs
-    outside a transaction waits for whoever was there before it, as long as it may run: traffic goes on meanwhile.
+    """Apply and note it. A lock that is not to be had in 2 s is given up, so that traffic goes on, and tried again; so is a role
+    that another database's migration changes just now. What runs outside a transaction waits for whoever was there before it, as
+    long as it may run: traffic goes on meanwhile.
     """
     is_alone = migration.text.startswith("-- no transaction")
     patience = "15min" if is_alone else "2s"
@@ -160,9 +161,9 @@ async def _apply_one(connection: asyncpg.Connection[asyncpg.Record], service: st
                 async with connection.transaction():
                     await connection.execute(migration.text)
                     await _note(connection, service, migration)
-        except asyncpg.LockNotAvailableError:
+        except (asyncpg.LockNotAvailableError, asyncpg.InternalServerError) as error:
             if attempt == _LOCK_TRIES - 1:
-                raise MigrationError(f"{migration.name} of {service}: no lock after {_LOCK_TRIES} tries") from None
+                raise MigrationError(f"{migration.name} of {service}: not after {_LOCK_TRIES} tries: {error}") from error
             await asyncio.sleep(1)
         except asyncpg.PostgresError as error:
             raise MigrationError(f"{migration.name} of {service}: {error}") from error

@@ -53,8 +53,8 @@ async def cloned_database(admin_url: str, role_password: str) -> AsyncIterator[D
         await connection.close()
 
 
-async def one_waits(pool: Pool, times: int = 1) -> None:
-    """Until so many statements of the pool's role wait for others' locks in its database: the other databases of the cluster are
+async def one_waits(pool: Pool | asyncpg.Connection[asyncpg.Record], times: int = 1) -> None:
+    """Until so many statements that the role may see wait for others' locks in its database: the other databases of the cluster are
     those of tests that run at the same time."""
 
     async def waiting() -> bool:

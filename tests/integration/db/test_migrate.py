@@ -17,6 +17,7 @@ from shared.config import DatabaseSettings
 from shared.db import migrate as module
 from shared.db.migrate import OWNERS, MigrationError, main, migrate, migrations_of, wait
 from shared.db.pool import role_of
+from tests.support.database import one_waits
 
 PASSWORD = "p'ass\"w\\ord"
 
@@ -105,6 +106,26 @@ async def test_two_databases_of_a_server_are_migrated_at_once(empty: str, anothe
             await migrate(url, role_password)
 
     await asyncio.gather(migrated_often(empty), migrated_often(another))
+
+
+async def test_a_file_changes_a_role_that_another_databases_migration_changes_just_now(
+    empty: str, another: str, services: Path, role_password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOCK_TRIES", 5)
+    role = f"test_{uuid.uuid4().hex}"
+    other, looking = await asyncpg.connect(another), await asyncpg.connect(empty)
+    try:
+        await other.execute(f"CREATE ROLE {role}; ALTER ROLE {role} SET jit = off")
+        (services / "0002_role.sql").write_text(f"ALTER ROLE {role} SET jit = on;")
+        async with asyncio.TaskGroup() as group, other.transaction():
+            await other.execute(f"ALTER ROLE {role} SET jit = off")
+            migrating = group.create_task(migrate(empty, role_password))
+            await one_waits(looking)
+        assert migrating.result() == 3
+    finally:
+        await other.execute(f"DROP ROLE IF EXISTS {role}")
+        await looking.close()
+        await other.close()
 
 
 async def test_a_later_migration_is_applied_to_what_is_there(empty: str, services: Path, role_password: str) -> None:
@@ -196,7 +217,9 @@ async def test_a_lock_that_is_not_to_be_had_is_given_up_and_named(empty: str, se
     try:
         async with busy.transaction():
             await busy.execute("LOCK TABLE gateway.first")
-            with pytest.raises(MigrationError, match="no lock"):
+            with pytest.raises(
+                MigrationError, match=r"0002_second\.sql of gateway: not after 1 tries: canceling statement due to lock timeout"
+            ):
                 await migrate(empty, role_password)
     finally:
         await busy.close()
