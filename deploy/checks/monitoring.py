@@ -21,7 +21,7 @@ from local.promtool import promtool
 
 FOLDER: Final = Path("deploy/monitoring")
 RULES: Final = FOLDER / "rules"
-SEVERITIES: Final = frozenset({"critical", "warning"})
+SEVERITIES: Final = frozenset({"critical", "warning", "none"})
 RUNBOOK: Final = re.compile(r"^(?P<path>docs/[\w./-]+\.md)#(?P<anchor>[\w-]+)$")
 HEADING: Final = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 VARIABLE: Final = re.compile(r"^(?:label_values|query_result)\((?P<query>.*?)(?:,\s*\w+\s*)?\)$", re.DOTALL)

@@ -159,6 +159,13 @@ CASES: Final = (
         at="5m",
     ),
     Case(
+        "ChasquiWatched",
+        fires={f"up{{{_SENDER}}}": "1+0x5", 'up{job="chasqui", service="sender", instance="b"}': "0+0x5"},
+        quiet={f"up{{{_SENDER}}}": "0+0x5", 'up{job="another"}': "1+0x5"},
+        told=Fired({}, "Processes that are watched: 1. Their alerts arrive"),
+        at="5m",
+    ),
+    Case(
         "ChasquiRestarting",
         fires={f"process_start_time_seconds{{{_SENDER}}}": "100 160 220 280+0x10"},
         quiet={f"process_start_time_seconds{{{_SENDER}}}": "100 160 220+0x10"},

@@ -33,3 +33,4 @@ async def test_services_that_are_gone_are_missed(database: Database, redis_url: 
     for service in ("gateway", "scheduler", "sender", "archive"):
         await assert_fires("ChasquiServiceMissing", before, after, service=service)
     await assert_fires("ChasquiReplicaDown", before, after, service="sender")
+    await assert_fires("ChasquiWatched", after, before)  # it is for nobody, and fires while all is well
