@@ -45,9 +45,19 @@ def is_unavailable(error: BaseException) -> bool:
         return all(is_unavailable(member) for member in error.exceptions)
     if isinstance(error, asyncpg.InterfaceError):
         # One class for "the connection is closed" and for misuse; only its text tells them apart. Its children are all misuse.
-        return type(error) is asyncpg.InterfaceError and str(error).endswith(_CLOSED)
+        return type(error) is asyncpg.InterfaceError and (str(error).endswith(_CLOSED) or _ends_block_of_away(error))
     if isinstance(error, asyncpg.InternalClientError):
         # What a connection says that the server has just ended, before it is closed (asyncpg 0.32): two of our own statements at
         # once would be an InterfaceError.
         return not isinstance(error, asyncpg.ProtocolError)
     return isinstance(error, _AWAY) and not isinstance(error, _OUR_FILES)
+
+
+def _ends_block_of_away(error: asyncpg.InterfaceError) -> bool:
+    """Whether it is what the end of a block says of a COPY that a connection refused which the server had just ended: to asyncpg
+    that is in progress for ever (0.32)."""
+    return (
+        str(error).endswith("another operation is in progress")
+        and isinstance(error.__context__, asyncpg.InterfaceError | asyncpg.InternalClientError)
+        and is_unavailable(error.__context__)
+    )

@@ -1,4 +1,5 @@
-"""A TCP proxy in front of a server, which can fall silent: connections stay open and nothing gets through."""
+"""A TCP proxy in front of a server, which can fall silent, so that connections stay open and nothing gets through, or keep from
+clients that the server has ended."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ from urllib.parse import urlsplit
 class Proxy:
     def __init__(self, url: str) -> None:
         self.silent = False
+        self.hides_ends = False
+        self.ended = asyncio.Event()
+        """The server has ended a connection, and all that it said before has been passed on."""
         self.url = url
         self._target = urlsplit(url)
 
@@ -31,8 +35,16 @@ class Proxy:
         far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         with suppress(OSError):
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pass(reader, far_writer))
-                group.create_task(self._pass(far_reader, writer))
+                group.create_task(self._pass_and_close(reader, far_writer))
+                await self._pass(far_reader, writer)
+                self.ended.set()
+                if not self.hides_ends:
+                    writer.close()
+        writer.close()
+
+    async def _pass_and_close(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._pass(reader, writer)
+        writer.close()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """What comes while it is silent is dropped, and such a connection ends with the first that comes afterwards: TCP loses
@@ -47,4 +59,3 @@ class Proxy:
                 else:
                     writer.write(data)
                     await writer.drain()
-        writer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -14,10 +14,11 @@ from pydantic import SecretStr
 from local.postgres import Postgres
 from shared.config import DatabaseSettings
 from shared.db.migrate import migrate
-from shared.db.pool import Pool, check, open_pool
+from shared.db.pool import Connection, Pool, check, open_pool
 from shared.unavailable import is_unavailable
 from tests.support.database import Database
 from tests.support.platform import until
+from tests.support.proxy import Proxy
 
 
 def hurried(database: Database, **changes: float) -> DatabaseSettings:
@@ -67,6 +68,57 @@ async def test_a_pool_closes_although_a_connection_is_in_use(database: Database)
     async with asyncio.timeout(60):
         async with open_pool(hurried(database), "gateway") as pool:
             await pool.acquire()
+
+
+async def copy(connection: Connection) -> None:
+    await connection.copy_records_to_table("numbers_of_it", columns=["number"], records=[(1,)])
+
+
+async def copy_out(connection: Connection) -> None:
+    await connection.copy_from_query("SELECT 1", output=bytearray().__iadd__)
+
+
+async def execute(connection: Connection) -> None:
+    await connection.execute("SELECT 1")
+
+
+async def execute_many(connection: Connection) -> None:
+    await connection.executemany("SELECT $1::integer", [(1,), (2,)])
+
+
+async def fetch(connection: Connection) -> None:
+    await connection.fetch("SELECT $1::integer", 1)
+
+
+async def end_the_block(_: Connection) -> None:
+    pass
+
+
+@pytest.mark.parametrize("work", [copy, copy_out, execute, execute_many, fetch, end_the_block])
+async def test_a_statement_on_what_the_server_has_just_ended_finds_it_away(
+    database: Database, work: Callable[[Connection], Awaitable[None]]
+) -> None:
+    async def block(pool: Pool, admin: Connection, ended: asyncio.Event) -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("CREATE TEMPORARY TABLE numbers_of_it (number integer)")
+            await work(connection)
+            await admin.execute("SELECT pg_terminate_backend($1)", await connection.fetchval("SELECT pg_backend_pid()"))
+            await ended.wait()
+            await asyncio.sleep(0.1)
+            await work(connection)
+
+    admin = await asyncpg.connect(database.admin_url)
+    try:
+        async with Proxy.to(database.url) as proxy:
+            proxy.hides_ends = True  # the client has the server's last words, and not yet their end
+            async with open_pool(hurried(database).model_copy(update={"url": proxy.url}), "gateway") as pool:
+                with pytest.raises(Exception) as caught:  # noqa: PT011  # which one is asyncpg's affair
+                    await block(pool, admin, proxy.ended)
+                assert is_unavailable(caught.value)
+                proxy.hides_ends = False
+                assert await pool.fetchval("SELECT 1") == 1
+    finally:
+        await admin.close()
 
 
 @pytest.fixture
