@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, ExitStack
@@ -98,6 +99,8 @@ def builder(welcome: Welcome, faults: list[str]) -> Builder:
 
 def run() -> int:
     """Start everything, serve until Ctrl-C, stop everything; returns the exit code."""
+    # Shells have what they start in the background ignore it. It ends us later, so it does from the first moment on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     home = Home.from_environment()
     with ExitStack() as stack:
         home.folder.claim()

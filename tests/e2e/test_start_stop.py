@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -109,6 +110,18 @@ async def test_ctrl_c_during_the_start_ends_everything_too(own: Platform) -> Non
     assert own.stop() in {0, 130}
     assert "Traceback" not in own.output.read_text()
     # A server that was just being started has its death signal, and ends a moment after us.
+    await until(lambda: not [pid for pid in begun if Path(f"/proc/{pid}").exists()], "everything to end")
+
+
+async def test_ctrl_c_during_a_start_in_the_background_ends_it_too(own: Platform) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as shells have it for what ends with &
+    try:
+        process = own.launch()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    await until(lambda: "PostgreSQL" in own.output.read_text(), "the start to have begun")
+    begun = descendants(process.pid)
+    assert own.stop() in {0, 130}
     await until(lambda: not [pid for pid in begun if Path(f"/proc/{pid}").exists()], "everything to end")
 
 
