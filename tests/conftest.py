@@ -22,6 +22,8 @@ hypothesis.settings.register_profile("chasqui", deadline=None)  # how long an ex
 hypothesis.settings.load_profile("chasqui")
 
 SERVERS: Final = pytest.StashKey[Asking]()
+PORTS: Final = range(10_000, 20_000)
+"""Tests choose theirs here: beside those that servers choose by themselves."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,8 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[SERVERS] = ServersElsewhere(Path(worker["desk"]))
+        # A port is chosen some time before it is listened on.
+        share = PORTS[int(worker["workerid"].removeprefix("gw")) :: int(worker["workercount"])]
+        pytest.MonkeyPatch().setattr("local.ports.CANDIDATES", share)
     else:
         config.stash[SERVERS] = Servers()
+        pytest.MonkeyPatch().setattr("local.ports.CANDIDATES", PORTS)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
 
 
