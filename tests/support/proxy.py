@@ -1,5 +1,5 @@
-"""A TCP proxy in front of a server, which can fall silent, so that connections stay open and nothing gets through, or keep from
-clients that the server has ended."""
+"""A TCP proxy in front of a server, which can fall silent, so that connections stay open and nothing gets through, stand still, so
+that nobody reads what is written either, and keep from clients that the server has ended."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from urllib.parse import urlsplit
 class Proxy:
     def __init__(self, url: str) -> None:
         self.silent = False
+        self.flowing = asyncio.Event()
+        self.flowing.set()
         self.hides_ends = False
         self.ended = asyncio.Event()
         """The server has ended a connection, and all that it said before has been passed on."""
         self.url = url
         self._target = urlsplit(url)
+        self._clients: set[asyncio.StreamWriter] = set()
 
     @classmethod
     @asynccontextmanager
@@ -31,7 +34,13 @@ class Proxy:
         finally:
             server.close()
 
+    def cut(self) -> None:
+        """Reset the connections of all clients."""
+        for writer in self._clients:
+            writer.transport.abort()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
         far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         with suppress(OSError):
             async with asyncio.TaskGroup() as group:
@@ -40,6 +49,7 @@ class Proxy:
                 self.ended.set()
                 if not self.hides_ends:
                     writer.close()
+        self._clients.discard(writer)
         writer.close()
 
     async def _pass_and_close(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,5 +67,6 @@ class Proxy:
                 elif is_broken:
                     break
                 else:
+                    await self.flowing.wait()
                     writer.write(data)
                     await writer.drain()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -119,6 +119,75 @@ async def test_a_statement_on_what_the_server_has_just_ended_finds_it_away(
                 assert await pool.fetchval("SELECT 1") == 1
     finally:
         await admin.close()
+
+
+async def without_end() -> AsyncIterator[bytes]:
+    while True:
+        yield b"1\n" * 32_768
+
+
+async def records_without_end() -> AsyncIterator[tuple[int]]:
+    while True:
+        yield (1,)
+
+
+async def copy_without_end(connection: Connection) -> None:
+    await connection.copy_to_table("numbers_of_it", source=without_end())
+
+
+async def copy_records_without_end(connection: Connection) -> None:
+    await connection.copy_records_to_table("numbers_of_it", records=records_without_end())
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("work", [copy_without_end, copy_records_without_end])
+async def test_a_copy_that_nobody_reads_ends_all_the_same(
+    database: Database, work: Callable[[Connection], Awaitable[None]], *, is_cut: bool
+) -> None:
+    async with Proxy.to(database.url) as proxy, asyncio.timeout(60):
+        settings = hurried(database, command_seconds=1.5, acquire_seconds=1.5).model_copy(update={"url": proxy.url})
+        async with open_pool(settings, "gateway") as pool:
+
+            async def copied() -> None:
+                async with pool.acquire() as connection:
+                    await connection.execute("CREATE TEMPORARY TABLE numbers_of_it (number integer)")
+                    proxy.flowing.clear()
+                    if is_cut:
+                        asyncio.get_running_loop().call_later(0.5, proxy.cut)
+                    await work(connection)
+
+            with pytest.raises(Exception) as caught:  # noqa: PT011  # which one is asyncpg's affair
+                await copied()
+            assert is_unavailable(caught.value)
+            proxy.flowing.set()
+            assert await pool.fetchval("SELECT 1") == 1
+
+
+async def ask(pool: Pool) -> None:
+    await pool.execute("SELECT 1")
+
+
+async def ask_in_a_transaction(pool: Pool) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("work", [ask, ask_in_a_transaction])
+async def test_who_is_canceled_while_the_server_stands_still_ends(
+    database: Database, work: Callable[[Pool], Awaitable[None]]
+) -> None:
+    async with Proxy.to(database.url) as proxy, asyncio.timeout(60):
+        settings = hurried(database, command_seconds=30, acquire_seconds=1.5).model_copy(update={"url": proxy.url})
+        async with open_pool(settings, "gateway") as pool:
+            await work(pool)
+            proxy.flowing.clear()
+            async with asyncio.TaskGroup() as group:
+                working = group.create_task(work(pool))
+                await asyncio.sleep(0.5)
+                working.cancel()
+            assert working.cancelled()
+            proxy.flowing.set()
+            assert await pool.fetchval("SELECT 1") == 1
 
 
 @pytest.fixture
