@@ -20,13 +20,20 @@ _AWAY: Final = (
     asyncpg.TransactionRollbackError,  # class 40: serialization failure, deadlock
     asyncpg.ReadOnlySQLTransactionError,  # the former primary, after a failover
     asyncpg.LockNotAvailableError,  # lock_timeout
+    asyncpg.PostgresSystemError,  # class 58: a disk that cannot be read
+    asyncpg.InvalidCachedStatementError,  # a migration has just changed what a statement gives; the next try plans it anew
     redis.exceptions.ConnectionError,  # BusyLoadingError is its child
     redis.exceptions.TimeoutError,
     redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,  # full, and told to drop nothing
+    redis.exceptions.ClusterDownError,  # MasterDownError is its child
+    redis.exceptions.TryAgainError,
     aiohttp.ClientConnectionError,
 )
 _OUR_FILES: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 """OSErrors that no server's return will mend."""
+_REFUSES_NOW: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ")
+"""How answers of Redis begin that it takes back once its disk, its replicas or a script let it; redis-py has no class for them."""
 _CLOSED: Final = (
     "connection is closed",
     "connection has been released back to the pool",  # what the server ended between two statements of a block
@@ -50,6 +57,8 @@ def is_unavailable(error: BaseException) -> bool:
         # What a connection says that the server has just ended, before it is closed (asyncpg 0.32): two of our own statements at
         # once would be an InterfaceError.
         return not isinstance(error, asyncpg.ProtocolError)
+    if type(error) is redis.exceptions.ResponseError:
+        return str(error).startswith(_REFUSES_NOW)
     return isinstance(error, _AWAY) and not isinstance(error, _OUR_FILES)
 
 
