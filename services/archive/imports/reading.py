@@ -39,10 +39,13 @@ class Reading:
             yield frame
 
     async def answer(self, value: Any) -> None:
-        """Tell it what it has asked for; named tuples go as lists."""
+        """Tell it what it has asked for; named tuples go as lists. Raises `ReadingFailed` where it has died."""
         assert self._process.stdin is not None
-        self._process.stdin.write(orjson.dumps(value, default=list) + b"\n")
-        await self._process.stdin.drain()
+        try:
+            self._process.stdin.write(orjson.dumps(value, default=list) + b"\n")
+            await self._process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError, RuntimeError) as error:  # the last is uvloop's
+            raise ReadingFailed("reading process ended") from error
 
 
 @asynccontextmanager

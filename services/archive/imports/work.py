@@ -124,8 +124,9 @@ class ImportWorker:
         except ExceptionGroup as group:
             await self._settle(found, lease_id, _first(group))
         except asyncio.CancelledError:
-            async with asyncio.timeout(LET_GO_SECONDS):
-                await asyncio.shield(store.put_off(self._pool, found.import_no, lease_id, 0, is_counted=False))
+            with suppress(Exception):  # its lease runs out
+                async with asyncio.timeout(LET_GO_SECONDS):
+                    await asyncio.shield(store.put_off(self._pool, found.import_no, lease_id, 0, is_counted=False))
             raise
         return True
 
