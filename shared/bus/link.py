@@ -34,6 +34,8 @@ RECONNECT_SECONDS: Final = (1.0, 3.0)
 
 # ChannelInvalidStateError is a RuntimeError and not an AMQPError; TimeoutError is an OSError.
 _LOSSES: Final = (AMQPError, ChannelInvalidStateError, OSError)
+_CLOSED: Final = ("> closed", "Connection was not opened", "the handler is closed")
+"""How RuntimeErrors about something closed end: of aiormq (7.2), aio-pika (10.2) and uvloop (0.23). Others are bugs."""
 
 
 @contextmanager
@@ -49,8 +51,19 @@ def losses_as(raised: type[BusError]) -> Iterator[None]:
         if task is None or task.cancelling():
             raise
         raise raised("connection lost") from error
-    except _LOSSES as error:
+    except Exception as error:
+        if not _is_loss(error):
+            raise
         raise raised(type(error).__name__) from error
+
+
+def _is_loss(error: Exception) -> bool:
+    if type(error) is RuntimeError:
+        return str(error).endswith(_CLOSED)
+    if type(error) is Exception:
+        # aiormq's reader may see the broker's end between two frames, which it takes for no error: it ends what is pending so.
+        return not error.args
+    return isinstance(error, _LOSSES)
 
 
 class Link:
@@ -85,16 +98,15 @@ class Link:
         """Waits for one as long as it takes; bound it."""
         while True:
             await self._connected.wait()
-            if self._connection is not None and not _closing(self._connection).done():
+            if self._connection is not None and not _is_closed(self._connection):
                 return self._connection
             await asyncio.sleep(0)  # it is gone, and its keeper has not noticed yet
 
-    async def writable(self) -> AbstractConnection:
+    async def writable(self) -> None:
         """Like `connection`, and waits too while the broker, short of memory or disk, blocks those who publish."""
         connection = await self.connection()
         assert connection.transport is not None
         await connection.transport.ready()
-        return connection
 
     @asynccontextmanager
     async def channel(self, seconds: float = SETUP_SECONDS) -> AsyncIterator[AbstractChannel]:
@@ -142,6 +154,12 @@ async def quietly(ending: Awaitable[object]) -> None:
     with contextlib.suppress(BusError), losses_as(Uncertain):
         async with asyncio.timeout(HANDSHAKE_SECONDS):
             await ending
+
+
+def _is_closed(connection: AbstractConnection) -> bool:
+    # Each publish asks, so not by `_closing`: every future that aiormq hands out there stays until the connection ends.
+    assert connection.transport is not None
+    return connection.transport.connection.is_closed
 
 
 def _closing(connection: AbstractConnection) -> asyncio.Future[object]:

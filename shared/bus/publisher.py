@@ -74,9 +74,12 @@ class Publisher:
             raise Refused("no broker takes messages now") from error
 
     async def _open_channel(self) -> AbstractChannel:
-        connection = await self._link.writable()
+        # Not in the lock: a connection that is lost while the broker blocks it is waited for to the end of one's time.
+        await self._link.writable()
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
+                # In the lock: while that was waited for, the connection may have gone and another come.
+                connection = await self._link.connection()
                 # Without on_return_raises a message for nobody counts as published.
                 self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             return self._channel

@@ -13,7 +13,18 @@ from tests.contract.bus.harness import started
 
 
 @pytest.mark.parametrize(
-    "error", [AMQPConnectionError("gone"), ChannelInvalidStateError("closed"), TimeoutError(), ConnectionResetError()], ids=type
+    "error",
+    [
+        AMQPConnectionError("gone"),
+        ChannelInvalidStateError("closed"),
+        TimeoutError(),
+        ConnectionResetError(),
+        Exception(),  # aiormq, whose reader came to an end in order
+        RuntimeError('<Connection: "amqp://broker/?heartbeat=5" at 0x7f0102030405> closed'),  # aiormq
+        RuntimeError("Connection was not opened"),  # aio-pika
+        RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"),  # uvloop
+    ],
+    ids=repr,
 )
 async def test_a_loss_is_uncertain(error: Exception) -> None:
     with pytest.raises(Uncertain) as raised, losses_as(Uncertain):
@@ -40,6 +51,8 @@ async def test_a_cancellation_passes_through() -> None:
         await task
 
 
-async def test_a_bug_passes_through() -> None:
-    with pytest.raises(KeyError), losses_as(Uncertain):
-        raise KeyError
+@pytest.mark.parametrize("error", [KeyError(), RuntimeError("Lock is not acquired."), Exception("said by us")], ids=repr)
+async def test_a_bug_passes_through(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, losses_as(Uncertain):
+        raise error
+    assert raised.value is error
