@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.config import RedisSettings
+
+
+class _Noticing(AbstractConnection):
+    """A connection that notices that its other end is gone.
+
+    redis-py 8 hands out one that was cut while nobody used it: what it looks at before does not show a reset, and an end it
+    takes for something to read, perhaps a notice of maintenance.
+    """
+
+    async def connect(self) -> None:
+        """The pool calls it before it gives the connection to anybody."""
+        reader, writer = self._reader, self._writer
+        if reader is not None and writer is not None:
+            if not writer.is_closing() and not reader.at_eof():
+                return
+            await self.disconnect(nowait=True)
+        await super().connect()  # type: ignore[no-untyped-call]  # untyped there
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002  # as there
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:  # uvloop's, where it was cut while somebody had it
+            raise RedisConnectionError(f"Error while writing to socket. {error}.") from error
+
+
+class _NoticingTcp(_Noticing, Connection):
+    pass
+
+
+class _NoticingTls(_Noticing, SSLConnection):
+    pass
+
+
+class _NoticingUnix(_Noticing, UnixDomainSocketConnection):
+    pass
+
+
+_NOTICING: Final[dict[type[AbstractConnection], type[AbstractConnection]]] = {
+    Connection: _NoticingTcp,
+    SSLConnection: _NoticingTls,
+    UnixDomainSocketConnection: _NoticingUnix,
+}
+"""By the class that the scheme of a URL stands for."""
 
 
 class _Ending(ConnectionPool):
@@ -23,6 +66,9 @@ class _Ending(ConnectionPool):
     """
 
     has_ended: bool = False
+
+    def __init__(self, connection_class: type[AbstractConnection] = Connection, **options: Any) -> None:
+        super().__init__(connection_class=_NOTICING[connection_class], **options)
 
     async def get_connection(self, *names: Any, **options: Any) -> AbstractConnection:
         self._refuse_if_ended()

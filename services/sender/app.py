@@ -6,10 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
 from services.sender.callbacks.app import open_callbacks
 from services.sender.caller import Caller
 from services.sender.calls import Calls
@@ -52,6 +48,7 @@ from shared.limits.breakers import Breakers
 from shared.limits.redis import RedisLimiter
 from shared.objects.store import open_objects
 from shared.operations.station import Station
+from shared.redis import open_redis
 from shared.run import Component
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.tracing import Tracing
@@ -65,17 +62,7 @@ async def build(stack: AsyncExitStack, settings: Settings, bus: Bus, tracing: Tr
     await bus.declare(SUBSCRIPTIONS)
     metrics.source("queues", depths(bus, SUBSCRIPTIONS))
     outbox = Outbox(pool, bus, metrics)
-    redis = Redis.from_pool(
-        BlockingConnectionPool.from_url(
-            settings.redis.url,
-            socket_timeout=0.2,
-            socket_connect_timeout=0.5,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=20,
-            timeout=0.5,
-        )
-    )
-    stack.push_async_callback(redis.aclose)
+    redis = await stack.enter_async_context(open_redis(settings.redis))
     own = settings.sender
     # Idle connections are dropped well before the provider closes them, so that a request rarely meets one that is going away.
     session = await stack.enter_async_context(open_client(limit=own.concurrency, keepalive_seconds=15))

@@ -21,9 +21,9 @@ from services.sender.provider.exchange import ANSWER_LIMIT_BYTES
 from services.sender.provider.interface import Request
 from services.sender.provider.routes import open_route
 from shared.http.client import open_client
-from tests.contract.providers.certificate import contexts
 from tests.contract.providers.server import answering, hanging, serving, writing
 from tests.contract.providers.subjects import ATTEMPT, CLOUD_API, TEXT, TO
+from tests.support.certificate import contexts
 
 SENT: Final = Sent(CLOUD_API.message_id)
 BODY: Final = CLOUD_API.sent[1]
