@@ -11,7 +11,7 @@ from typing import Final
 # port between this answer and the server's bind.
 CANDIDATES: Final = range(20_000, 32_000)
 TRIES: Final = 200
-_given: Final[deque[int]] = deque(maxlen=1_000)
+_given: Final[deque[int]] = deque(maxlen=500)
 """The last ones: whoever has been given one may not listen on it yet."""
 
 

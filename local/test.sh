@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run the tests, all of them or the named folders: `local/test.sh unit contract`. They run in parallel, one a processor; of those that
-# start the whole platform two at a time. The last line is the sum; the exit code is 0 only if nothing failed.
+# Run the tests, all of them or the named folders: `local/test.sh unit contract`. They run in parallel, one a processor and four at
+# most; of those that start the whole platform two at a time. The last line is the sum; the exit code is 0 only if nothing failed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 local/bootstrap.sh dev || exit

@@ -35,6 +35,8 @@ class _Noticing(AbstractConnection):
         try:
             await super().send_packed_command(command, check_health)
         except RuntimeError as error:  # uvloop's, where it was cut while somebody had it
+            if not str(error).endswith("the handler is closed"):
+                raise
             raise RedisConnectionError(f"Error while writing to socket. {error}.") from error
 
 

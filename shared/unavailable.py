@@ -6,6 +6,7 @@ counting an attempt. Everything else that is raised is a bug.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import aiohttp
@@ -20,7 +21,7 @@ _AWAY: Final = (
     asyncpg.TransactionRollbackError,  # class 40: serialization failure, deadlock
     asyncpg.ReadOnlySQLTransactionError,  # the former primary, after a failover
     asyncpg.LockNotAvailableError,  # lock_timeout
-    asyncpg.PostgresSystemError,  # class 58: a disk that cannot be read
+    asyncpg.PostgresIOError,  # a disk that cannot be read
     asyncpg.InvalidCachedStatementError,  # a migration has just changed what a statement gives; the next try plans it anew
     redis.exceptions.ConnectionError,  # BusyLoadingError is its child
     redis.exceptions.TimeoutError,
@@ -32,8 +33,9 @@ _AWAY: Final = (
 )
 _OUR_FILES: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 """OSErrors that no server's return will mend."""
-_REFUSES_NOW: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ")
-"""How answers of Redis begin that it takes back once its disk, its replicas or a script let it; redis-py has no class for them."""
+_REFUSES_NOW: Final = re.compile(r"""(?:\A|caused error: \(['"])(?:MISCONF|NOREPLICAS|BUSY) """)
+"""What Redis answers as long as its disk, its replicas or a script do not let it; redis-py has no class for it, and puts the
+command of a pipeline before it."""
 _CLOSED: Final = (
     "connection is closed",
     "connection has been released back to the pool",  # what the server ended between two statements of a block
@@ -58,7 +60,7 @@ def is_unavailable(error: BaseException) -> bool:
         # once would be an InterfaceError.
         return not isinstance(error, asyncpg.ProtocolError)
     if type(error) is redis.exceptions.ResponseError:
-        return str(error).startswith(_REFUSES_NOW)
+        return _REFUSES_NOW.search(str(error)) is not None
     return isinstance(error, _AWAY) and not isinstance(error, _OUR_FILES)
 
 

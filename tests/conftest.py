@@ -24,6 +24,7 @@ hypothesis.settings.load_profile("chasqui")
 SERVERS: Final = pytest.StashKey[Asking]()
 PORTS: Final = range(10_000, 20_000)
 """Tests choose theirs here: beside those that servers choose by themselves."""
+SHARES: Final = 8
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,13 +32,16 @@ def pytest_configure(config: pytest.Config) -> None:
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[SERVERS] = ServersElsewhere(Path(worker["desk"]))
-        # A port is chosen some time before it is listened on.
-        share = PORTS[int(worker["workerid"].removeprefix("gw")) :: int(worker["workercount"])]
-        pytest.MonkeyPatch().setattr("local.ports.CANDIDATES", share)
+        _choose_ports_from(int(worker["workerid"].removeprefix("gw")) + 1)
     else:
         config.stash[SERVERS] = Servers()
-        pytest.MonkeyPatch().setattr("local.ports.CANDIDATES", PORTS)
+        _choose_ports_from(0)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
+
+
+def _choose_ports_from(share: int) -> None:
+    """A share of its own for each process: a port is chosen some time before it is listened on."""
+    pytest.MonkeyPatch().setattr("local.ports.CANDIDATES", PORTS[share % SHARES :: SHARES])
 
 
 @pytest.hookimpl(optionalhook=True)

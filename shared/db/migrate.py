@@ -38,6 +38,8 @@ _LOCK_TRIES: Final = 10
 _LOOK_SECONDS: Final = 1.0
 _ROLE_TRIES: Final = 20
 _ROLE_SECONDS: Final = 0.1
+_ROLE_CHANGES: Final = "tuple concurrently updated"
+"""PostgreSQL's words (an internal error to it) where another database's migration changes the same role."""
 
 
 class MigrationError(Exception):
@@ -161,12 +163,12 @@ async def _apply_one(connection: asyncpg.Connection[asyncpg.Record], service: st
                 async with connection.transaction():
                     await connection.execute(migration.text)
                     await _note(connection, service, migration)
-        except (asyncpg.LockNotAvailableError, asyncpg.InternalServerError) as error:
+        except asyncpg.PostgresError as error:
+            if not isinstance(error, asyncpg.LockNotAvailableError) and _ROLE_CHANGES not in str(error):
+                raise MigrationError(f"{migration.name} of {service}: {error}") from error
             if attempt == _LOCK_TRIES - 1:
                 raise MigrationError(f"{migration.name} of {service}: not after {_LOCK_TRIES} tries: {error}") from error
             await asyncio.sleep(1)
-        except asyncpg.PostgresError as error:
-            raise MigrationError(f"{migration.name} of {service}: {error}") from error
         else:
             return
 

@@ -129,16 +129,16 @@ class BoundedConnection(Connected):
 
     async def _within(self, seconds: float | None, copying: Awaitable[str]) -> str:
         bound: float | None = self._config.command_timeout  # type: ignore[attr-defined]
-        limit = asyncio.timeout(bound if seconds is None else seconds)
+        limit, before = asyncio.timeout(bound if seconds is None else seconds), _cancellations()
         try:
             async with limit:
                 return await copying
         except Exception as error:
             # One that is canceled on a lost connection may end as AttributeError.
+            if _cancellations() > before:
+                raise asyncio.CancelledError from error
             if limit.expired():
                 raise TimeoutError("COPY") from error
-            if _is_canceled():
-                raise asyncio.CancelledError from error
             raise
 
 
@@ -146,9 +146,13 @@ class _Borrowing(Borrowing):
     """A block with a connection. Where it is canceled while the server does not answer, asyncpg's ways to end transaction and block
     raise something else (0.32), and whoever takes that for a server that is away would go on for ever."""
 
+    async def __aenter__(self) -> Borrowed:
+        self._before = _cancellations()
+        return await super().__aenter__()
+
     async def __aexit__(self, *exc: object) -> None:
         error = exc[1] if len(exc) > 1 and isinstance(exc[1], BaseException) else None
-        is_canceled = _is_canceled() and _was_canceled(error)
+        is_canceled = _cancellations() > self._before and _was_canceled(error)
         try:
             await super().__aexit__(*exc)
         except Exception:
@@ -159,7 +163,8 @@ class _Borrowing(Borrowing):
 
 
 class BoundedPool(Pool):
-    """Waits for a free connection no longer than it is told; asyncpg's own `timeout` bounds connecting only."""
+    """Waits for a free connection no longer than it is told; asyncpg's own `timeout` bounds connecting only. Use `acquire` in a
+    block: without one it may hide a cancellation (`_Borrowing`)."""
 
     def __init__(self, dsn: str, *, acquire_seconds: float, **rest: Any) -> None:
         super().__init__(dsn, reset=self._clear, **rest)
@@ -193,10 +198,10 @@ def _was_canceled(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _is_canceled() -> bool:
-    """Whether the running task is to end."""
+def _cancellations() -> int:
+    """How often the running task was told to end."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()
 
 
 async def _close(pool: Pool) -> None:

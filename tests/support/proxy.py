@@ -14,6 +14,8 @@ class Proxy:
         self.silent = False
         self.flowing = asyncio.Event()
         self.flowing.set()
+        self.held = asyncio.Event()
+        """Something has come that nobody is given before it flows again."""
         self.hides_ends = False
         self.ended = asyncio.Event()
         """The server has ended a connection, and all that it said before has been passed on."""
@@ -41,16 +43,19 @@ class Proxy:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
-        far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
-        with suppress(OSError):
+        try:
+            far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pass_and_close(reader, far_writer))
                 await self._pass(far_reader, writer)
                 self.ended.set()
                 if not self.hides_ends:
                     writer.close()
-        self._clients.discard(writer)
-        writer.close()
+        except OSError:
+            pass  # nobody is there
+        finally:
+            self._clients.discard(writer)
+            writer.close()
 
     async def _pass_and_close(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._pass(reader, writer)
@@ -67,6 +72,8 @@ class Proxy:
                 elif is_broken:
                     break
                 else:
-                    await self.flowing.wait()
+                    if not self.flowing.is_set():
+                        self.held.set()
+                        await self.flowing.wait()
                     writer.write(data)
                     await writer.drain()

@@ -79,13 +79,14 @@ class ExportWorker:
     async def run(self, stop: StopSignal) -> None:
         """Work until `stop`; what is in hand then is given back."""
         async with asyncio.TaskGroup() as group:
-            hands = [group.create_task(self._work(), name=f"{self.name}.{number}") for number in range(self._at_once)]
+            hands = [group.create_task(self._work(stop), name=f"{self.name}.{number}") for number in range(self._at_once)]
             await stop.wait()
+            self.wake()
             for hand in hands:
                 hand.cancel()
 
-    async def _work(self) -> None:
-        while True:
+    async def _work(self, stop: StopSignal) -> None:
+        while not stop.is_set():  # what breaks at the same moment may come in a cancellation's place
             self._wake.clear()
             seconds = LOOK_SECONDS
             try:

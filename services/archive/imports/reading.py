@@ -44,7 +44,11 @@ class Reading:
         try:
             self._process.stdin.write(orjson.dumps(value, default=list) + b"\n")
             await self._process.stdin.drain()
-        except (BrokenPipeError, ConnectionResetError, RuntimeError) as error:  # the last is uvloop's
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise ReadingFailed("reading process ended") from error
+        except RuntimeError as error:  # uvloop's
+            if not str(error).endswith("the handler is closed"):
+                raise
             raise ReadingFailed("reading process ended") from error
 
 

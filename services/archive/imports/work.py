@@ -86,13 +86,14 @@ class ImportWorker:
     async def run(self, stop: StopSignal) -> None:
         """Work until `stop`; what is in hand is let go for others, behind its last block."""
         async with asyncio.TaskGroup() as group:
-            hands = [group.create_task(self._hand(), name=f"{self.name}.{number}") for number in range(self._at_once)]
+            hands = [group.create_task(self._hand(stop), name=f"{self.name}.{number}") for number in range(self._at_once)]
             await stop.wait()
+            self.wake()
             for hand in hands:
                 hand.cancel()
 
-    async def _hand(self) -> None:
-        while True:
+    async def _hand(self, stop: StopSignal) -> None:
+        while not stop.is_set():  # what breaks at the same moment may come in a cancellation's place
             self._work.clear()
             try:
                 if await self.work_once():
@@ -124,9 +125,11 @@ class ImportWorker:
         except ExceptionGroup as group:
             await self._settle(found, lease_id, _first(group))
         except asyncio.CancelledError:
-            with suppress(Exception):  # its lease runs out
+            try:
                 async with asyncio.timeout(LET_GO_SECONDS):
                     await asyncio.shield(store.put_off(self._pool, found.import_no, lease_id, 0, is_counted=False))
+            except Exception as error:  # noqa: BLE001  # its lease runs out; the cancellation goes on
+                log.warning("import.not_let_go", import_id=found.id, error=type(error).__name__)
             raise
         return True
 
