@@ -25,6 +25,8 @@ UP_SECONDS: Final = 120.0
 PATIENCE_SECONDS: Final = 60.0
 """For what takes a second on a machine of one's own: only a failure waits so long, and shared machines stand still for seconds."""
 STOP_SECONDS: Final = 50.0
+_TIED: Final = ("setpriv", "--pdeathsig", "INT", "--")
+"""A test process that is killed leaves nothing behind: what it has started ends in order."""
 _NOBODY_OUTSIDE: Final = {"CHASQUI_GATEWAY__PROVIDER_ORIGINS": "http://127.0.0.1:*"}
 """Numbers at their provider's usual place are refused, so nobody's templates are read there and nothing is sent there."""
 FINAL_STATUSES: Final = frozenset({"read", "delivered", "sent", "failed", "canceled", "expired"})
@@ -93,7 +95,7 @@ class Platform:
         environment["PYTHONFAULTHANDLER"] = "1"
         with self.output.open("ab") as output:
             process = self.process = subprocess.Popen(
-                [sys.executable, "-m", f"local.{self.mode}"],
+                [*_TIED, sys.executable, "-m", f"local.{self.mode}"],
                 cwd=ROOT,
                 env=environment,
                 stdout=output,
@@ -249,7 +251,7 @@ class Sandbox:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Sandbox]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.sandbox"], cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL
+            [*_TIED, sys.executable, "-m", "services.sandbox"], cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL
         )
         try:
             await until(self._answers, "the sandbox")
