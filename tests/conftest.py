@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from tests.support.database import Database, cloned_database
-from tests.support.loops import cut_what_is_closing
+from tests.support.loops import cut_what_is_left
 from tests.support.servers import Asking, Servers, ServersElsewhere, need
 
 hypothesis.settings.register_profile("chasqui", deadline=None)  # how long an example takes is the machine's affair
@@ -28,7 +28,7 @@ SHARES: Final = 8
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    cut_what_is_closing()
+    cut_what_is_left()
     worker: dict[str, str] | None = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[SERVERS] = ServersElsewhere(Path(worker["desk"]))

@@ -21,3 +21,28 @@ def test_what_was_closed_with_bytes_left_is_cut_with_its_loop() -> None:
         assert connection.fileno() != -1
         loop.close()
         assert connection.fileno() == -1
+
+
+def test_what_a_server_has_accepted_is_cut_with_its_loop() -> None:
+    loop = asyncio.SelectorEventLoop()
+    accepted: list[asyncio.Transport] = []
+
+    class Accepting(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            accepted.append(transport)
+
+    async def accept(client: socket.socket) -> None:
+        server = await loop.create_server(Accepting, "127.0.0.1", 0)
+        await loop.sock_connect(client, server.sockets[0].getsockname())
+        while not accepted:
+            await asyncio.sleep(0.01)
+        server.close()
+
+    with socket.socket() as client:
+        client.setblocking(False)
+        loop.run_until_complete(accept(client))
+        connection = accepted[0].get_extra_info("socket")
+        assert connection.fileno() != -1
+        loop.close()
+        assert connection.fileno() == -1
